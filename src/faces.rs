@@ -1,0 +1,14 @@
+//! Face detection.
+
+use image::RgbImage;
+
+use crate::geometry::Face;
+
+/// Finds faces in a picture.
+pub trait FaceDetector: Send {
+    /// The faces in an RGB picture, best first, in the picture's pixels.
+    ///
+    /// # Errors
+    /// If the network cannot be run.
+    fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>>;
+}

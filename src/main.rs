@@ -1,0 +1,3 @@
+//! emotiond's command line.
+
+fn main() {}

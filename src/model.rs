@@ -1,0 +1,1 @@
+//! TensorFlow Lite models: the only module that names `tflitec`.
