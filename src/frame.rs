@@ -1,5 +1,7 @@
 //! A captured picture and its decoding. A [`Frame`] is never serialized, and no module that can write or send imports it.
 
+pub mod warp;
+
 use crate::clock::Moment;
 
 /// How the bytes of a [`Frame`] encode its pixels (V4L2's names in the comments).
