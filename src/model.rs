@@ -208,15 +208,24 @@ impl Network {
     /// # Panics
     /// If there are more or fewer pixels.
     pub fn run(&mut self, rgb: &[u8]) -> Result<(), ModelError> {
-        let size = self.manifest.input.width as usize * self.manifest.input.height as usize * 3;
+        let input = &self.manifest.input;
+        let size = input.width as usize * input.height as usize * 3;
         assert_eq!(rgb.len(), size, "{}: the input is {size} bytes of RGB", self.manifest.name);
         self.input.fill(rgb);
         match &self.input {
             InputWriter::Float { elements, .. } => self.interpreter.copy(elements, 0),
             InputWriter::Byte { elements, .. } => self.interpreter.copy(elements, 0),
         }
-        .and_then(|()| self.interpreter.invoke())
-        .map_err(|e| self.failed(&e))
+        .map_err(|e| self.failed(&e))?;
+        self.invoke()
+    }
+
+    /// Runs the network on what its input holds: [`Network::run`] without the pixels, to time the bare network.
+    ///
+    /// # Errors
+    /// If the library fails.
+    pub fn invoke(&mut self) -> Result<(), ModelError> {
+        self.interpreter.invoke().map_err(|e| self.failed(&e))
     }
 
     /// Copies an output tensor of the last run, flattened and as real numbers, replacing what `into` held.
