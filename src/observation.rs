@@ -105,7 +105,10 @@ impl Emotion {
     #[must_use]
     pub fn is_finite(&self) -> bool {
         let expression = self.expression.iter().flatten();
-        expression.chain(self.valence_arousal.iter().flatten()).chain(&self.action_units).all(|p| p.is_finite())
+        expression
+            .chain(self.valence_arousal.iter().flatten())
+            .chain(&self.action_units)
+            .all(|p| p.is_finite())
     }
 }
 

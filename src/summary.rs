@@ -216,7 +216,7 @@ impl Windows {
         self.settle(scene.at);
         if self.camera == CameraState::Lost && scene.at >= self.camera_since {
             self.camera = CameraState::Ok;
-            self.camera_since = self.cursor;
+            self.camera_since = scene.at;
         }
         self.current.frames += 1;
         self.current.skip(scene.skipped);
@@ -239,12 +239,13 @@ impl Windows {
         self.held = Some((faces, self.cursor + self.settings.hold));
     }
 
-    /// Takes in a change of the camera's state (or its confirmation, which changes nothing).
+    /// Takes in a change of the camera's state (or its confirmation, which changes nothing). News older than the last
+    /// change, as from a frame that was in the works when the camera was closed, are no news.
     pub fn camera(&mut self, at: Moment, state: CameraState) {
         self.settle(at);
-        if state != self.camera {
+        if state != self.camera && at >= self.camera_since {
             self.camera = state;
-            self.camera_since = self.cursor;
+            self.camera_since = at;
             self.held = None;
         }
     }

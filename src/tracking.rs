@@ -25,7 +25,7 @@ const SIZE_RATIO: f64 = 2.0;
 const REACH: (f64, f64, f64) = (0.8, 1.2, 3.0);
 
 /// How long a face may be missed and still be the same.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrackerSettings {
     /// A track that was unseen for this long is given up, if it has also missed [`Self::misses`] frames.
     pub memory: Duration,
@@ -199,7 +199,11 @@ fn compare(a: &Face, b: &Face) -> std::cmp::Ordering {
         [x, y, width, height, face.score]
     };
     let (a, b) = (key(a), key(b));
-    a.iter().zip(&b).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+    a.iter()
+        .zip(&b)
+        .map(|(a, b)| a.total_cmp(b))
+        .find(|order| order.is_ne())
+        .unwrap_or(std::cmp::Ordering::Equal)
 }
 
 #[cfg(test)]

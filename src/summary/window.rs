@@ -120,7 +120,12 @@ impl Window {
         }
     }
 
-    pub(super) fn summarize(self, end: Moment, settings: &SummarySettings, vocabulary: &Arc<Vocabulary>) -> Summary {
+    pub(super) fn summarize(
+        self,
+        end: Moment,
+        settings: &SummarySettings,
+        vocabulary: &Arc<Vocabulary>,
+    ) -> Summary {
         let observed = !self.observed.is_zero();
         let people = u32::try_from(self.tracks.len()).unwrap_or(u32::MAX);
         let suppressed = match settings.emotion {
@@ -151,7 +156,8 @@ impl Window {
             start: self.start,
             end,
             faces,
-            expression: expression.map(|distribution| Expressions { distribution, intensity: self.intensity }),
+            expression: expression
+                .map(|distribution| Expressions { distribution, intensity: self.intensity }),
             valence: spreads.map(|[valence, _]| valence),
             arousal: spreads.map(|[_, arousal]| arousal),
             action_units,
