@@ -1,6 +1,13 @@
 //! Face detection.
 
+pub mod anchors;
+mod blazeface;
+pub mod decode;
+pub mod nms;
+
 use image::RgbImage;
+
+pub use blazeface::BlazeFace;
 
 use crate::geometry::Face;
 

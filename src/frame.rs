@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod luma;
+pub mod warp;
 
 use zeroize::Zeroize;
 

@@ -53,3 +53,51 @@ pub struct Face {
     /// `BlazeFace`'s keypoints: the subject's right eye, left eye, nose tip, mouth centre, right and left ear tragion.
     pub keypoints: [Point; 6],
 }
+
+/// Degrees of yaw up to which a head counts as turned towards the camera.
+pub const FACING: f32 = 25.0;
+
+/// Degrees of yaw beyond which half of a face is hidden and its expression cannot be read.
+pub const TURNED: f32 = 55.0;
+
+/// Distance of the nose tip from the plane of the eyes, in units of the distance between the eyes.
+const NOSE_DEPTH: f32 = 0.6;
+
+impl Face {
+    /// The angle of the line from the right to the left eye against the picture's x axis, in radians; positive where
+    /// the subject's left eye (on the right of the picture) is lower.
+    #[must_use]
+    pub fn roll(&self) -> f32 {
+        let [right, left, ..] = self.keypoints;
+        (left.y - right.y).atan2(left.x - right.x)
+    }
+
+    /// An estimate of the head's yaw in degrees: 0 looks into the camera, positive towards the picture's right.
+    ///
+    /// Eyes `2a` apart and a nose tip `d` before their plane, turned by yaw under a distant camera, appear `2a·cos(yaw)`
+    /// apart with the nose `d·sin(yaw)` beside their middle. The ratio of what is seen gives the tangent.
+    #[must_use]
+    pub fn yaw(&self) -> f32 {
+        let [right, left, nose, ..] = self.keypoints;
+        let (across, down) = (left.x - right.x, left.y - right.y);
+        let distance = across.hypot(down);
+        if distance <= f32::EPSILON {
+            return 90.0;
+        }
+        let (x, y) = (nose.x - (left.x + right.x) / 2.0, nose.y - (left.y + right.y) / 2.0);
+        let beside = (x * across + y * down) / distance;
+        (beside / distance / NOSE_DEPTH).atan().to_degrees()
+    }
+
+    /// Whether the head is turned towards the camera. A proxy for attention, not for gaze.
+    #[must_use]
+    pub fn facing(&self) -> bool {
+        self.yaw().abs() <= FACING
+    }
+
+    /// Whether the head is turned so far away that its expression cannot be read.
+    #[must_use]
+    pub fn turned(&self) -> bool {
+        self.yaw().abs() > TURNED
+    }
+}
