@@ -7,18 +7,20 @@ mod reports;
 pub mod mailbox;
 mod sight;
 
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::cli::{Destination, Pace, RunArgs};
-use crate::clock::Clock;
-use crate::config::{Overrides, Settings, SourceSpec};
+use crate::cli::{Destination, RunArgs};
+use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::source::SourceError;
 use crate::systemd::Supervisor;
-use crate::vision::Outcome;
+use crate::summary::{EmotionPolicy, SummarySettings};
+use crate::tracking::TrackerSettings;
+use crate::trigger::Gate;
+use crate::vision::{Outcome, VisionSettings};
 use control::{Control, Next, Session};
 
 /// What the threads tell the main thread.
@@ -30,8 +32,6 @@ enum Event {
     Ended(Result<(), SourceError>),
     /// A network could not be run.
     Failed(anyhow::Error),
-    /// The process was signalled.
-    Signal(i32),
 }
 
 /// Messages between threads that may wait: more means that the main thread hangs, and then vision has to hang with it,
@@ -45,7 +45,7 @@ const EVENTS: usize = 256;
 pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
     let supervisor = Supervisor::from_environment();
     let mut settings = load(arguments)?;
-    let mut session = Session::new().or_exit(Code::Software)?;
+    let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
     let signals = signals()?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     loop {
@@ -90,4 +90,28 @@ fn signals() -> Result<Receiver<i32>, Failure> {
         })
         .or_exit(Code::Software)?;
     Ok(receiver)
+}
+
+/// What vision needs to know of the configuration.
+#[must_use]
+pub fn vision_settings(settings: &Settings) -> VisionSettings {
+    let privacy = &settings.privacy;
+    let emotion = if privacy.emotion() { EmotionPolicy::Allowed } else { EmotionPolicy::Forbidden };
+    let summary = SummarySettings {
+        window: settings.window,
+        // Two frames may be missed before a face is no longer there.
+        hold: Duration::from_secs_f64(3.0 / settings.camera.rate).max(SummarySettings::default().hold),
+        emotion,
+        facing: privacy.facing,
+        min_people: privacy.min_people,
+        ..SummarySettings::default()
+    };
+    VisionSettings {
+        min_face: settings.min_face,
+        smoothing: settings.smoothing,
+        tracker: TrackerSettings::default(),
+        summary,
+        triggers: settings.triggers.clone(),
+        gate: Gate { emotion, facing: privacy.facing, min_people: privacy.min_people },
+    }
 }

@@ -12,16 +12,16 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::daemon::camera::Switches;
 use crate::daemon::feed::Feed;
-use crate::daemon::reports::Reports;
+use crate::daemon::reports::{self, Reports};
 use crate::daemon::sight::{Progress, Sight};
 use crate::daemon::{EVENTS, Event, vision_settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::payload::Message;
+use crate::payload::{Health, Info, Message};
 use crate::publish::command::{Asked, Command, Request};
-use crate::publish::home_assistant;
+use crate::publish::home_assistant::{self, Announced};
 use crate::publish::mqtt::MqttPublisher;
+use crate::publish::Publisher;
 use crate::publish::stdout::LinePublisher;
-use crate::publish::{Publisher, stdout};
 use crate::source::SourceError;
 use crate::systemd::Supervisor;
 use crate::vision::{Outcome, Vision};
@@ -63,8 +63,18 @@ pub struct Control<'a> {
     switches: Arc<Switches>,
     progress: Arc<Mutex<Progress>>,
     clock: Arc<dyn Clock>,
-    info: serde_json::Value,
+    info: Info,
     next_health: Instant,
+}
+
+impl Session {
+    /// A session of the device of that name.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub fn new(device: &str) -> anyhow::Result<Self> {
+        Ok(Self { reports: Reports::new(device)?, paused: false })
+    }
 }
 
 impl<'a> Control<'a> {
@@ -84,17 +94,15 @@ impl<'a> Control<'a> {
         for model in &models.info {
             log::info!("model {} {} ({}…)", model.name, model.version, &model.sha256[..12]);
         }
-        let feed = Feed::new(&settings, arguments).or_exit(Code::Config)?;
+        let feed = Feed::new(&settings, arguments);
         let clock = feed.clock();
         let vision = Vision::new(models.detector, models.emotion, vision_settings(&settings), clock.now());
-        let info = session.reports.info(&settings, models.info, vision.vocabulary());
+        let info = reports::info(&settings, models.info, vision.vocabulary());
         let (command_sender, commands) = mpsc::sync_channel(16);
-        let discovery = settings.home_assistant.discovery.then(|| {
-            home_assistant::discovery(&settings, vision.vocabulary(), env!("CARGO_PKG_VERSION"))
-        });
-        let mut publisher = connect(&settings, arguments.publish, discovery, command_sender)?;
-        publisher.publish(session.reports.message_info(&info)).or_exit(Code::Unavailable)?;
-        publisher.publish(session.reports.pause_state(session.paused)).or_exit(Code::Unavailable)?;
+        let mut publisher = publisher(&settings, arguments.publish, &info, command_sender)?;
+        for message in [session.reports.encoder().info(&info), Message::pause_state(session.paused)] {
+            publisher.publish(message).or_exit(Code::Unavailable)?;
+        }
 
         let switches = Arc::new(Switches::default());
         switches.paused.store(session.paused, Ordering::Relaxed);
@@ -177,7 +185,7 @@ impl<'a> Control<'a> {
                 self.next_health += HEALTH;
                 let health = self.health();
                 self.supervisor.status(&health.status_line());
-                self.publish(self.session.reports.message_health(&health));
+                self.publish(self.session.reports.encoder().health(&health));
             }
         }
     }
@@ -217,7 +225,7 @@ impl<'a> Control<'a> {
                 }
                 self.session.paused = paused;
                 self.switches.paused.store(paused, Ordering::Relaxed);
-                self.publish(self.session.reports.pause_state(paused));
+                self.publish(Message::pause_state(paused));
             }
             Command::Request(request) => {
                 let answer = self.answer(&request);
@@ -227,18 +235,20 @@ impl<'a> Control<'a> {
     }
 
     fn answer(&mut self, request: &Request) -> Message {
+        let health = (request.asked == Asked::Health).then(|| self.health());
+        let encoder = self.session.reports.encoder();
         let answer = match request.asked {
-            Asked::Info => request.answer(&self.info),
-            Asked::Health => request.answer(&self.health()),
+            Asked::Info => request.answer(&encoder.signed(&self.info)),
+            Asked::Health => request.answer(&encoder.signed(&health)),
             Asked::Summary => match self.session.reports.last_summary() {
-                Some(summary) => request.answer(summary),
+                Some(summary) => request.answer(&summary),
                 None => return request.refusal("no window has closed yet"),
             },
         };
         answer.unwrap_or_else(|error| request.refusal(&format!("the answer cannot be written: {error}")))
     }
 
-    fn health(&mut self) -> crate::payload::Health {
+    fn health(&mut self) -> Health {
         let progress = std::mem::take(&mut *self.progress.lock().unwrap_or_else(PoisonError::into_inner));
         self.session.reports.health(&progress, &self.publisher.counters(), self.clock.as_ref())
     }
@@ -250,5 +260,48 @@ impl<'a> Control<'a> {
             Ok(left) => log::warn!("{left} messages were not delivered"),
             Err(error) => log::debug!("closing the publisher: {error:#}"),
         }
+    }
+}
+
+/// The destination that the command line names.
+fn publisher(
+    settings: &Settings,
+    destination: Destination,
+    info: &Info,
+    commands: SyncSender<Command>,
+) -> Result<Box<dyn Publisher>, Failure> {
+    if destination == Destination::Stdout {
+        return Ok(Box::new(LinePublisher::stdout()));
+    }
+    let mut mqtt = settings.mqtt.clone();
+    if settings.home_assistant.discovery {
+        let announced = Announced {
+            prefix: &settings.home_assistant.prefix,
+            device: &settings.device,
+            window: settings.window,
+            health_interval: HEALTH,
+            expressions: &info.capabilities.expressions,
+            valence_arousal: info.capabilities.valence_arousal,
+            facing: settings.privacy.facing,
+            triggers: &info.triggers,
+            commands: settings.mqtt.commands,
+        };
+        mqtt.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
+    }
+    Ok(Box::new(MqttPublisher::start(mqtt, commands).or_exit(Code::Config)?))
+}
+
+/// Says at every start what the site allows, because the operator is answerable for it.
+fn log_privacy(settings: &Settings) {
+    let privacy = &settings.privacy;
+    let site = privacy.site.name();
+    match (&privacy.legal_basis, privacy.emotion()) {
+        (Some(basis), true) if privacy.site.forbids_emotion() => {
+            log::warn!("site {site}: emotion is inferred on the legal basis {basis:?}");
+        }
+        (_, true) => log::info!("site {site}: emotion is summarized, of windows with {} or more people", privacy.min_people),
+        (_, false) => log::info!(
+            "site {site}: emotion is not inferred (EU AI Act Art. 5(1)(f)); faces are counted, no emotion model is opened"
+        ),
     }
 }
