@@ -127,10 +127,10 @@ fn components(announced: &Announced, id: &str) -> Map<String, Value> {
     entities.all
 }
 
-/// What an event entity can report; the body of an event says which.
-const EVENT_TYPES: [&str; 1] = ["triggered"];
-/// An event's body with the key that Home Assistant asks for.
-const EVENT_TEMPLATE: &str = "{{ dict(value_json, event_type='triggered') | to_json }}";
+/// What an event entity can report: the values of `phase` in an event's body.
+const EVENT_TYPES: [&str; 2] = ["start", "end"];
+/// An event's body with the key that Home Assistant asks for; the rest becomes the entity's attributes.
+const EVENT_TEMPLATE: &str = "{{ dict(value_json, event_type=value_json.phase) | to_json }}";
 
 struct Entities<'a> {
     id: &'a str,

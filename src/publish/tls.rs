@@ -14,7 +14,7 @@ use crate::publish::settings::TlsSettings;
 ///
 /// # Errors
 /// If a file cannot be read, is no PEM of the right kind, or key and certificate do not belong together.
-pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<Arc<ClientConfig>> {
+pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -36,7 +36,7 @@ pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<Arc<Client
             })?
         }
     };
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 fn certificates(path: &Path, what: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
