@@ -100,6 +100,18 @@ pub struct Emotion {
     pub action_units: Vec<f32>,
 }
 
+impl Emotion {
+    /// Whether every score is a number. A broken model's NaN must not poison a whole window's means.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let expression = self.expression.iter().flatten();
+        expression
+            .chain(self.valence_arousal.iter().flatten())
+            .chain(&self.action_units)
+            .all(|p| p.is_finite())
+    }
+}
+
 /// Identifies a track within this run of the process. Never leaves it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrackId(pub u64);

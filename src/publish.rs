@@ -1,6 +1,42 @@
 //! Where messages go: an MQTT broker or standard output.
 
+pub mod backoff;
+pub mod command;
+mod diagnosis;
+pub mod embedded;
+pub mod home_assistant;
+pub mod mqtt;
+mod outbox;
+mod session;
+pub mod settings;
+pub mod stdout;
+mod tls;
+mod topic;
+
+use std::time::Duration;
+
 use crate::payload::Message;
+
+pub use outbox::Dropped;
+
+/// Targets of log records that come from the MQTT crates themselves. Their errors are reported once and in words by
+/// this module, so a logger should let them through at debug level only.
+pub const NOISY_LOG_TARGETS: [&str; 2] = ["rumqttc", "rumqttd"];
+
+/// What a destination has done so far, for `health`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Messages the destination has taken: acknowledged by the broker, or written out.
+    pub delivered: u64,
+    /// Messages handed over and not delivered yet.
+    pub waiting: usize,
+    /// Messages given up because the queue was full.
+    pub dropped: Dropped,
+    /// Whether the destination can be reached at the moment.
+    pub connected: bool,
+    /// How many times a connection has been made.
+    pub connections: u64,
+}
 
 /// A destination of messages.
 pub trait Publisher: Send {
@@ -16,5 +52,16 @@ pub trait Publisher: Send {
     ///
     /// # Errors
     /// If the destination is closed for good.
-    fn flush(&mut self, within: std::time::Duration) -> anyhow::Result<usize>;
+    fn flush(&mut self, within: Duration) -> anyhow::Result<usize>;
+
+    /// Says good-bye: delivers what it can within `within` and closes. Gives the number of messages left undelivered.
+    ///
+    /// # Errors
+    /// If the destination is closed for good.
+    fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
+        self.flush(within)
+    }
+
+    /// What has been done so far.
+    fn counters(&self) -> Counters;
 }

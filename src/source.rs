@@ -1,8 +1,19 @@
 //! Where frames come from: a V4L2 camera or a replay of recorded pictures.
 
+mod device;
+pub mod list;
+pub mod mjpeg;
+pub mod mode;
+pub mod negotiate;
+pub mod replay;
+mod spec;
+pub mod v4l2;
+
 use std::time::Duration;
 
 use crate::frame::Frame;
+
+pub use spec::{OpenOptions, Spec, open};
 
 /// A running source of frames. Dropping it closes the device.
 pub trait FrameSource: Send {
