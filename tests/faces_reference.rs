@@ -50,7 +50,12 @@ fn deviation(what: &str, found: &[Face], expected: &[Expected]) -> f32 {
             found.zip(values.clone()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };
         let nearest = found.iter().min_by(|a, b| deviation(a).total_cmp(&deviation(b))).unwrap();
-        assert!((nearest.score - expected.score).abs() < 0.02, "{what}: score {} {}", nearest.score, expected.score);
+        assert!(
+            (nearest.score - expected.score).abs() < 0.02,
+            "{what}: score {} {}",
+            nearest.score,
+            expected.score
+        );
         largest = largest.max(deviation(nearest));
     }
     largest
@@ -71,7 +76,8 @@ fn the_photograph_agrees_with_the_recorded_reference() {
 fn compositions() -> Vec<(&'static str, RgbImage)> {
     let photo = astronaut();
     let head = imageops::crop_imm(&photo, 120, 20, 220, 220).to_image();
-    let resized = |picture: &RgbImage, width, height| imageops::resize(picture, width, height, FilterType::CatmullRom);
+    let resized =
+        |picture: &RgbImage, width, height| imageops::resize(picture, width, height, FilterType::CatmullRom);
     let mut wide = RgbImage::from_pixel(900, 400, Rgb([90, 100, 110]));
     imageops::replace(&mut wide, &resized(&photo, 400, 400), 437, 0);
     let mut tall = RgbImage::from_pixel(300, 640, Rgb([200, 190, 180]));
