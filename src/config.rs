@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::publish::settings::{DeviceName, MqttSettings};
-use crate::source::spec::Spec;
+use crate::source::Spec;
 use crate::trigger::TriggerSettings;
 
 /// Where the configuration is looked for if none is named.

@@ -3,8 +3,8 @@
 pub mod camera;
 mod control;
 pub mod feed;
-mod reports;
 pub mod mailbox;
+mod reports;
 mod sight;
 
 use std::sync::mpsc::{self, Receiver};
@@ -16,8 +16,8 @@ use crate::cli::{Destination, RunArgs};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::source::SourceError;
-use crate::systemd::Supervisor;
 use crate::summary::{EmotionPolicy, SummarySettings};
+use crate::systemd::Supervisor;
 use crate::tracking::TrackerSettings;
 use crate::trigger::Gate;
 use crate::vision::{Outcome, VisionSettings};

@@ -15,9 +15,9 @@ pub use timing::{StageTimes, Timing};
 use crate::clock::Moment;
 use crate::emotion::EmotionModel;
 use crate::faces::FaceDetector;
-use crate::frame::luma::Luma;
 use crate::frame::Frame;
 use crate::frame::decode::Decoder;
+use crate::frame::luma::Luma;
 use crate::geometry::Face;
 use crate::observation::{CameraState, Observation, Scene, Skipped, TrackId, Vocabulary};
 use crate::smoothing::Smoother;
@@ -153,7 +153,7 @@ impl Vision {
     pub fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
         let at = frame.at;
         let started = Instant::now();
-        if let Err(error) = frame::self.decoder.decode(frame, &mut self.picture) {
+        if let Err(error) = self.decoder.decode(frame, &mut self.picture) {
             log::debug!("frame skipped: {error}");
             self.windows.corrupt(at, 1);
             self.corrupt += 1;

@@ -208,7 +208,8 @@ mod tests {
         for camera in [7.5, 10.0, 25.0, 29.97, 60.0] {
             let mut pace = Pace::new(5.0);
             let frames = (camera * 60.0) as u32;
-            let due = (0..frames).filter(|i| pace.due(Duration::from_secs_f64(f64::from(*i) / camera))).count();
+            let due =
+                (0..frames).filter(|i| pace.due(Duration::from_secs_f64(f64::from(*i) / camera))).count();
             assert!((299..=301).contains(&due), "{due} of {frames} frames at {camera} fps");
         }
     }

@@ -17,10 +17,10 @@ use crate::daemon::sight::{Progress, Sight};
 use crate::daemon::{EVENTS, Event, vision_settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::payload::{Health, Info, Message};
+use crate::publish::Publisher;
 use crate::publish::command::{Asked, Command, Request};
 use crate::publish::home_assistant::{self, Announced};
 use crate::publish::mqtt::MqttPublisher;
-use crate::publish::Publisher;
 use crate::publish::stdout::LinePublisher;
 use crate::source::SourceError;
 use crate::systemd::Supervisor;
@@ -120,7 +120,10 @@ impl<'a> Control<'a> {
             progress: Arc::clone(&progress),
             supervisor,
         };
-        std::thread::Builder::new().name("vision".to_owned()).spawn(|| sight.run()).or_exit(Code::Software)?;
+        std::thread::Builder::new()
+            .name("vision".to_owned())
+            .spawn(|| sight.run())
+            .or_exit(Code::Software)?;
         Ok(Self {
             session,
             signals,
@@ -299,7 +302,10 @@ fn log_privacy(settings: &Settings) {
         (Some(basis), true) if privacy.site.forbids_emotion() => {
             log::warn!("site {site}: emotion is inferred on the legal basis {basis:?}");
         }
-        (_, true) => log::info!("site {site}: emotion is summarized, of windows with {} or more people", privacy.min_people),
+        (_, true) => log::info!(
+            "site {site}: emotion is summarized, of windows with {} or more people",
+            privacy.min_people
+        ),
         (_, false) => log::info!(
             "site {site}: emotion is not inferred (EU AI Act Art. 5(1)(f)); faces are counted, no emotion model is opened"
         ),

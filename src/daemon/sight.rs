@@ -102,7 +102,6 @@ impl Sight {
         progress.timing.merge(&self.vision.take_timing());
         progress.camera = Some(self.vision.camera());
     }
-
 }
 
 /// Hands outcomes to the main thread; false if it has gone.

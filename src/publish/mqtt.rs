@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::payload::{Message, Topic};
+use crate::payload::Message;
 use crate::publish::command::{Command, Inbox};
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
 use crate::publish::outbox::Outgoing;
@@ -50,8 +50,9 @@ impl MqttPublisher {
         let shared = Arc::new(Shared::new(settings.queue));
         {
             let mut state = shared.lock();
-            let online = Message { topic: Topic::Status, body: "online".into() };
-            state.outbox.push(Outgoing::new(online, &settings.device));
+            if settings.announce {
+                state.outbox.push(Outgoing::new(Message::status(true), &settings.device));
+            }
             if let Some(discovery) = &settings.discovery {
                 state.outbox.push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()));
             }
@@ -124,8 +125,9 @@ impl Publisher for MqttPublisher {
         let mut state = self.shared.lock();
         if !state.stop {
             state.stop = true;
-            let offline = Message { topic: Topic::Status, body: "offline".into() };
-            state.outbox.push(Outgoing::new(offline, &self.settings.device));
+            if self.settings.announce {
+                state.outbox.push(Outgoing::new(Message::status(false), &self.settings.device));
+            }
             state.pump();
         }
         drop(state);

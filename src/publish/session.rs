@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    Client, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish, QoS, SubscribeFilter,
-    SubscribeReasonCode, Transport,
+    Client, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish, QoS,
+    SubscribeFilter, SubscribeReasonCode, Transport,
 };
 
 use crate::payload::{Message, Topic};
@@ -79,7 +79,12 @@ impl State {
     pub fn pump(&mut self) {
         let Some(client) = &self.live else { return };
         while let Some(message) = self.outbox.next() {
-            let sent = client.try_publish(&message.topic, QoS::AtLeastOnce, message.retained, message.body.as_bytes());
+            let sent = client.try_publish(
+                &message.topic,
+                QoS::AtLeastOnce,
+                message.retained,
+                message.body.as_bytes(),
+            );
             if sent.is_err() {
                 // The session is ending: the message is in the outbox and will be sent in the next one.
                 break;
@@ -108,7 +113,8 @@ impl Worker {
             let mut state = self.shared.lock();
             state.live = None;
             state.outbox.disconnected();
-            let (stop, waiting, dropped) = (state.stop, state.outbox.waiting(), state.outbox.dropped().total());
+            let (stop, waiting, dropped) =
+                (state.stop, state.outbox.waiting(), state.outbox.dropped().total());
             drop(state);
             self.shared.changed.notify_all();
             let Some(failure) = outcome.err().filter(|_| !stop) else { break };
@@ -158,7 +164,9 @@ impl Worker {
                     self.shared.changed.notify_all();
                 }
                 Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
-                Event::Incoming(Packet::SubAck(ack)) if ack.return_codes.contains(&SubscribeReasonCode::Failure) => {
+                Event::Incoming(Packet::SubAck(ack))
+                    if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
+                {
                     log::warn!(
                         "the broker does not let us subscribe to commands: pause and requests will not work; check the rights of this user there"
                     );
@@ -171,12 +179,15 @@ impl Worker {
 
     fn options(&self) -> Result<MqttOptions, Failure> {
         let settings = &self.settings;
-        let mut options = MqttOptions::new(client_id(&settings.device), &self.address.host, self.address.port);
+        let mut options =
+            MqttOptions::new(client_id(&settings.device), &self.address.host, self.address.port);
         options.set_clean_session(true);
         options.set_keep_alive(settings.keep_alive.max(Duration::from_secs(1)));
         options.set_max_packet_size(LARGEST_INCOMING, LARGEST_MESSAGE + 1024);
         let status = Topic::Status.path(&settings.device);
-        options.set_last_will(LastWill::new(status, "offline", QoS::AtLeastOnce, true));
+        if settings.announce {
+            options.set_last_will(LastWill::new(status, "offline", QoS::AtLeastOnce, true));
+        }
         if let Some(credentials) = &settings.credentials {
             options.set_credentials(&credentials.username, credentials.password.expose());
         }
@@ -194,7 +205,9 @@ impl Worker {
         let filters: Vec<_> =
             filters.into_iter().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce)).collect();
         if !filters.is_empty() && client.try_subscribe_many(filters).is_err() {
-            log::warn!("failed to subscribe to commands: pause and requests will not work until the next connection");
+            log::warn!(
+                "failed to subscribe to commands: pause and requests will not work until the next connection"
+            );
         }
         let mut state = self.shared.lock();
         if state.stop {
@@ -219,7 +232,8 @@ impl Worker {
             return;
         }
         let Some(inbox) = &mut self.inbox else { return };
-        if let Some(refusal) = inbox.receive(&publish.topic, &publish.payload, publish.retain, Instant::now()) {
+        if let Some(refusal) = inbox.receive(&publish.topic, &publish.payload, publish.retain, Instant::now())
+        {
             self.respond(refusal);
         }
     }
