@@ -1,5 +1,7 @@
 //! The MQTT publisher against a real Mosquitto, and the embedded broker against real clients.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -34,6 +36,7 @@ fn start(settings: MqttSettings) -> (MqttPublisher, Receiver<Command>) {
     (MqttPublisher::start(settings, sender).unwrap(), commands)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "numbers and literals read best by value")]
 fn message(topic: Topic, body: impl ToString) -> Message {
     Message { topic, body: body.to_string() }
 }

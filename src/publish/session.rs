@@ -161,7 +161,9 @@ impl Worker {
         loop {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
-                Ok(Err(error)) => return Err(Failure::Connection { error, established: settled.is_some() }),
+                Ok(Err(error)) => {
+                    return Err(Failure::Connection { error: error.into(), established: settled.is_some() });
+                }
                 // All senders of requests are gone, which the event loop, holding one itself, does not let happen.
                 Err(rumqttc::RecvError) => return Ok(()),
             };
