@@ -1,5 +1,7 @@
 //! TLS against a real Mosquitto, with certificates made by the test.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 use std::path::PathBuf;

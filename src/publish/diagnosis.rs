@@ -17,7 +17,7 @@ pub(super) enum Failure {
     Certificates(anyhow::Error),
     /// The client could not connect, or lost the connection.
     Connection {
-        error: ConnectionError,
+        error: Box<ConnectionError>,
         /// Whether the broker had accepted us before.
         established: bool,
     },
@@ -45,7 +45,7 @@ pub(super) fn diagnose(failure: &Failure, address: &Address, settings: &MqttSett
                 remedy: "correct it in the section [mqtt]".into(),
             };
         }
-        Failure::Connection { error, established } => (error, *established),
+        Failure::Connection { error, established } => (&**error, *established),
     };
     let (cause, remedy) = match error {
         ConnectionError::ConnectionRefused(code) => refused(*code, settings),
@@ -273,7 +273,8 @@ mod tests {
         let mut settings = MqttSettings::new(Broker::Remote(address.clone()), "hall".parse().unwrap());
         settings.credentials =
             Some(Credentials { username: "porter".into(), password: Password::new("hunter2".into()) });
-        diagnose(&Failure::Connection { error, established: false }, &address, &settings).to_string()
+        diagnose(&Failure::Connection { error: error.into(), established: false }, &address, &settings)
+            .to_string()
     }
 
     fn tls(error: rustls::Error) -> ConnectionError {

@@ -132,14 +132,13 @@ impl Publisher for MqttPublisher {
         }
         drop(state);
         self.shared.changed.notify_all();
-        let state = self.shared.wait(within, |state| state.live.is_none() || state.outbox.waiting() == 0);
+        let mut state = self.shared.wait(within, |state| state.live.is_none() || state.outbox.waiting() == 0);
         let left = state.outbox.waiting();
-        drop(state);
-        let client = self.shared.lock().live.take();
-        if let Some(client) = client.filter(|_| left == 0) {
-            // If the request finds no room, dropping the client ends the connection too.
-            let _full = client.try_disconnect();
+        let said = left == 0 && state.live.take_if(|client| client.try_disconnect().is_ok()).is_some();
+        if !said {
+            state.abandon();
         }
+        drop(state);
         self.end_thread(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100)));
         if let Some(embedded) = self.embedded.take() {
             embedded.stop();
@@ -162,10 +161,7 @@ impl Publisher for MqttPublisher {
 impl Drop for MqttPublisher {
     /// Without [`Publisher::close`] before, the connection ends without a good-bye.
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.stop = true;
-        state.live = None;
-        drop(state);
+        self.shared.lock().abandon();
         self.shared.changed.notify_all();
     }
 }

@@ -204,6 +204,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and literals read best by value")]
     fn message(topic: Topic, body: impl ToString) -> Outgoing {
         Outgoing::new(Message { topic, body: body.to_string() }, &"hall".parse().unwrap())
     }

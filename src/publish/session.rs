@@ -42,7 +42,10 @@ pub(super) struct State {
     pub outbox: Outbox,
     /// The client of the connection that stands, if one does.
     pub live: Option<Client>,
+    /// No further connection is to be made.
     pub stop: bool,
+    /// The one that stands is to be dropped without a good-bye.
+    pub hang_up: bool,
     /// The thread has ended.
     pub ended: bool,
     pub connections: u64,
@@ -55,6 +58,7 @@ impl Shared {
                 outbox: Outbox::new(queue),
                 live: None,
                 stop: false,
+                hang_up: false,
                 ended: false,
                 connections: 0,
             }),
@@ -89,6 +93,19 @@ impl State {
                 // The session is ending: the message is in the outbox and will be sent in the next one.
                 break;
             }
+        }
+    }
+}
+
+impl State {
+    /// Ends the connection without a good-bye, so that the broker publishes the last will.
+    pub fn abandon(&mut self) {
+        self.stop = true;
+        self.hang_up = true;
+        if let Some(client) = self.live.take() {
+            // The thread sleeps until a packet or a request comes: this is the request that changes nothing. If there
+            // is no room for it, there are others to wake the thread.
+            let _full = client.try_unsubscribe("emotiond/none");
         }
     }
 }
@@ -144,15 +161,22 @@ impl Worker {
         loop {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
-                Ok(Err(error)) => return Err(Failure::Connection { error, established: settled.is_some() }),
-                // Nobody holds the client any more: we were told to go.
+                Ok(Err(error)) => {
+                    return Err(Failure::Connection { error: error.into(), established: settled.is_some() });
+                }
+                // All senders of requests are gone, which the event loop, holding one itself, does not let happen.
                 Err(rumqttc::RecvError) => return Ok(()),
             };
+            if self.shared.lock().hang_up {
+                return Ok(());
+            }
             match event {
                 Event::Incoming(Packet::ConnAck(_)) => {
                     if let Some(client) = client.take() {
                         *settled = Some(Instant::now());
-                        self.welcome(client, reporter);
+                        if !self.welcome(client, reporter) {
+                            return Ok(());
+                        }
                     }
                 }
                 Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().outbox.sent(packet),
@@ -198,8 +222,8 @@ impl Worker {
         Ok(options)
     }
 
-    /// The broker has accepted us: listen to commands, announce, deliver.
-    fn welcome(&self, client: Client, reporter: &mut Reporter) {
+    /// The broker has accepted us: listen to commands, announce, deliver. `false` if we were told to stop meanwhile.
+    fn welcome(&self, client: Client, reporter: &mut Reporter) -> bool {
         let mut filters: Vec<String> = self.inbox.iter().flat_map(Inbox::filters).collect();
         filters.extend(self.settings.discovery.as_ref().map(|discovery| discovery.birth_topic.clone()));
         let filters: Vec<_> =
@@ -211,7 +235,7 @@ impl Worker {
         }
         let mut state = self.shared.lock();
         if state.stop {
-            return; // told to stop while connecting: without the client, the session ends
+            return false;
         }
         state.connections += 1;
         state.live = Some(client);
@@ -221,6 +245,7 @@ impl Worker {
         drop(state);
         self.shared.changed.notify_all();
         reporter.connected(Instant::now(), waiting, dropped);
+        true
     }
 
     fn receive(&mut self, publish: &Publish) {
