@@ -78,6 +78,14 @@ pub struct Frame {
     pub at: Moment,
 }
 
+/// Without the picture: what is logged must not show anybody.
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { format, width, height, stride, bytes, at } = self;
+        write!(f, "Frame({width}×{height} {format}, stride {stride}, {} bytes, at {at:?})", bytes.len())
+    }
+}
+
 impl Drop for Frame {
     fn drop(&mut self) {
         // Faces must not outlive their use in freed memory, where a core dump or a bug elsewhere could show them.

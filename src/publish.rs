@@ -19,9 +19,10 @@ use crate::payload::Message;
 
 pub use outbox::Dropped;
 
-/// Targets of log records that come from the MQTT crates themselves. Their errors are reported once and in words by
-/// this module, so a logger should let them through at debug level only.
-pub const NOISY_LOG_TARGETS: [&str; 2] = ["rumqttc", "rumqttd"];
+/// Beginnings of the targets of log records that come from the MQTT crates themselves, which call every client that
+/// hangs up an error. What matters of it is reported once and in words by this module: a logger should turn these off
+/// unless somebody looks for a fault in them. (rumqttd's spans come as `tracing::span`.)
+pub const NOISY_LOG_TARGETS: [&str; 3] = ["rumqttc", "rumqttd", "tracing"];
 
 /// What a destination has done so far, for `health`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

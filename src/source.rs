@@ -5,6 +5,7 @@ pub mod list;
 pub mod mjpeg;
 pub mod mode;
 pub mod negotiate;
+pub mod picture;
 pub mod replay;
 mod spec;
 pub mod v4l2;

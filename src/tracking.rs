@@ -15,8 +15,11 @@ use crate::clock::Moment;
 use crate::geometry::{Face, Point, Rect};
 use crate::observation::TrackId;
 
-/// The gain of a perfect match; the assignment works on integers, so that equal inputs always compare equal.
-const PERFECT: i64 = 1_000_000;
+/// The unit of gain; the assignment works on integers, so that equal inputs always compare equal.
+const UNIT: f64 = 1_000_000.0;
+/// What any admissible match is worth before its quality: two who both moved are likelier than one who stands where
+/// the other was, while that one has gone and a stranger has come.
+const MATCHED: f64 = 0.5;
 /// The share of overlap in the gain; small, or the side-by-side case above would go wrong.
 const OVERLAP_SHARE: f64 = 0.2;
 /// The greatest ratio of sizes between a track and a face that may be the same.
@@ -145,7 +148,7 @@ impl Tracker {
 }
 
 impl Track {
-    /// How well a face continues this track, 0 (cannot be) to [`PERFECT`].
+    /// How well a face continues this track, from 0 (cannot be).
     fn gain(&self, at: Moment, face: &Rect) -> i64 {
         let unseen = at.saturating_sub(self.seen).as_secs_f64();
         let (own, other) = (size(&self.bounds), size(face));
@@ -167,8 +170,8 @@ impl Track {
         if near.is_nan() || near <= 0.0 {
             return 0;
         }
-        let gain = (1.0 - OVERLAP_SHARE) * near + OVERLAP_SHARE * f64::from(predicted.iou(face));
-        ((gain * PERFECT as f64).round() as i64).max(1)
+        let quality = (1.0 - OVERLAP_SHARE) * near + OVERLAP_SHARE * f64::from(predicted.iou(face));
+        ((MATCHED + quality) * UNIT).round() as i64
     }
 
     fn follow(&mut self, at: Moment, face: &Rect) {

@@ -15,9 +15,9 @@ pub use timing::{StageTimes, Timing};
 use crate::clock::Moment;
 use crate::emotion::EmotionModel;
 use crate::faces::FaceDetector;
-use crate::frame::luma::Luma;
 use crate::frame::Frame;
 use crate::frame::decode::Decoder;
+use crate::frame::luma::Luma;
 use crate::geometry::Face;
 use crate::observation::{CameraState, Observation, Scene, Skipped, TrackId, Vocabulary};
 use crate::smoothing::Smoother;
@@ -47,7 +47,7 @@ pub struct VisionSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A window has closed.
-    Summary(Summary),
+    Summary(Box<Summary>),
     /// A trigger has fired or ended.
     Event(TriggerEvent),
 }
@@ -153,7 +153,7 @@ impl Vision {
     pub fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
         let at = frame.at;
         let started = Instant::now();
-        if let Err(error) = frame::self.decoder.decode(frame, &mut self.picture) {
+        if let Err(error) = self.decoder.decode(frame, &mut self.picture) {
             log::debug!("frame skipped: {error}");
             self.windows.corrupt(at, 1);
             self.corrupt += 1;
@@ -180,7 +180,7 @@ impl Vision {
     /// Closes the windows that have ended by `now`, and gives what there is to publish.
     pub fn advance(&mut self, now: Moment) -> Vec<Outcome> {
         let summaries = self.windows.advance(now);
-        self.outcomes.extend(summaries.into_iter().map(Outcome::Summary));
+        self.outcomes.extend(summaries.into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
         std::mem::take(&mut self.outcomes)
     }
 
@@ -188,7 +188,8 @@ impl Vision {
     #[must_use]
     pub fn finish(mut self, now: Moment) -> Vec<Outcome> {
         let mut outcomes = self.advance(now);
-        outcomes.extend(self.windows.finish(now).into_iter().map(Outcome::Summary));
+        outcomes
+            .extend(self.windows.finish(now).into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
         outcomes
     }
 

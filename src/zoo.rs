@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Settings;
 use crate::emotion::{EmotionModel, TfliteEmotion};
-use crate::faces::{self, FaceDetector};
+use crate::faces::{BlazeFace, FaceDetector};
 use crate::model::ModelError;
 use crate::model::manifest::Manifest;
 use crate::payload::ModelInfo;
@@ -15,8 +15,10 @@ pub struct Models {
     pub detector: Box<dyn FaceDetector>,
     /// Reads emotion; `None` where the site forbids it.
     pub emotion: Option<Box<dyn EmotionModel>>,
-    /// Name, version and digest of each opened file.
+    /// Name, version and digest of each opened file, the detector's first.
     pub info: Vec<ModelInfo>,
+    /// How many of them are the detector's.
+    pub detectors: usize,
 }
 
 /// Opens the models. Where the site forbids emotion, the emotion model's files are not even looked for.
@@ -25,8 +27,8 @@ pub struct Models {
 /// Names the file and the remedy.
 pub fn open(settings: &Settings) -> Result<Models, ModelError> {
     let folder = &settings.models.directory;
-    let (detector, manifests) = faces::open(folder, &settings.models.detector)?;
-    let mut info: Vec<ModelInfo> = manifests.iter().map(describe).collect();
+    let detector = BlazeFace::load(&manifest_path(folder, detector_name(&settings.models.detector)))?;
+    let mut info = vec![describe(detector.manifest())];
     let emotion: Option<Box<dyn EmotionModel>> = if settings.privacy.emotion() {
         let model = TfliteEmotion::load(&manifest_path(folder, &settings.models.emotion))?;
         info.push(describe(model.manifest()));
@@ -34,7 +36,12 @@ pub fn open(settings: &Settings) -> Result<Models, ModelError> {
     } else {
         None
     };
-    Ok(Models { detector, emotion, info })
+    Ok(Models { detector: Box::new(detector), emotion, info, detectors: 1 })
+}
+
+/// The detector behind `auto`.
+fn detector_name(configured: &str) -> &str {
+    if configured == "auto" { "blazeface-back" } else { configured }
 }
 
 /// The manifest that a name or a path stands for.
@@ -42,7 +49,11 @@ pub fn open(settings: &Settings) -> Result<Models, ModelError> {
 pub fn manifest_path(folder: &Path, name: &str) -> PathBuf {
     let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
     // A name may contain dots of its own (a version), so the ending is added, not replaced.
-    if path.extension().is_some_and(|e| e == "toml") { path } else { format!("{}.toml", path.display()).into() }
+    if path.extension().is_some_and(|e| e == "toml") {
+        path
+    } else {
+        format!("{}.toml", path.display()).into()
+    }
 }
 
 fn describe(manifest: &Manifest) -> ModelInfo {

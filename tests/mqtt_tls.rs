@@ -1,5 +1,7 @@
 //! TLS against a real Mosquitto, with certificates made by the test.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 use std::path::PathBuf;
@@ -40,7 +42,11 @@ impl Site {
     }
 }
 
-fn publisher(broker: &Mosquitto, ca_file: Option<PathBuf>, client: Option<(PathBuf, PathBuf)>) -> MqttPublisher {
+fn publisher(
+    broker: &Mosquitto,
+    ca_file: Option<PathBuf>,
+    client: Option<(PathBuf, PathBuf)>,
+) -> MqttPublisher {
     let url = format!("mqtts://127.0.0.1:{}", broker.port());
     let mut settings = MqttSettings::new(url.parse().unwrap(), "hall".parse().unwrap());
     settings.retry = (Duration::from_millis(50), Duration::from_millis(200));
@@ -132,7 +138,10 @@ fn says_that_its_certificate_is_refused() {
     let broker = site.broker("127.0.0.1", Validity::Now, Some(&site.authority));
     let client = site.other_authority().sign("hall", Validity::Now);
     let line = failure(&publisher(&broker, Some(site.authority.certificate()), Some(client.clone())));
-    assert!(line.contains("refuses the client certificate") && line.contains(client.0.to_str().unwrap()), "{line}");
+    assert!(
+        line.contains("refuses the client certificate") && line.contains(client.0.to_str().unwrap()),
+        "{line}"
+    );
 }
 
 #[test]

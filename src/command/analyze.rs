@@ -136,7 +136,8 @@ fn digits(value: f32, places: i32) -> f64 {
 
 fn human(path: &Path, found: &[(Face, Option<Emotion>)]) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("{}: {} face{}\n", path.display(), found.len(), if found.len() == 1 { "" } else { "s" });
+    let mut text =
+        format!("{}: {} face{}\n", path.display(), found.len(), if found.len() == 1 { "" } else { "s" });
     for (face, emotion) in found {
         let b = &face.bounds;
         let (x, y, w, h) = (b.x, b.y, b.width, b.height);

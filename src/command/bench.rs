@@ -84,7 +84,6 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
     decoder.decode(&frame, &mut decoded)?;
     let faces = models.detector.detect(&decoded)?;
-    let used = models.detector.networks_used();
     let mut vision = Vision::new(
         pipeline_models.detector,
         pipeline_models.emotion,
@@ -98,7 +97,7 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     for round in 0..WARM_UP + frames {
         let mut sample = [Duration::ZERO; 6];
         sample[0] = cpu(|| decoder.decode(&frame, &mut decoded).map_err(Into::into))?;
-        sample[1] = cpu(|| networks.detectors(&used))?;
+        sample[1] = cpu(|| networks.detectors())?;
         sample[2] = cpu(|| models.detector.detect(&decoded).map(drop))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
             sample[3] = cpu(|| networks.emotion())?;
@@ -156,15 +155,17 @@ impl Bare {
             let path = zoo::manifest_path(&settings.models.directory, name);
             Ok(Network::load(Manifest::read(&path)?)?)
         };
-        let names = models.detector.networks();
         Ok(Self {
-            detectors: names.iter().map(|name| load(name)).collect::<Result<_, _>>()?,
+            detectors: models.info[..models.detectors]
+                .iter()
+                .map(|m| load(&m.name))
+                .collect::<Result<_, _>>()?,
             emotion: models.emotion.is_some().then(|| load(&settings.models.emotion)).transpose()?,
         })
     }
 
-    fn detectors(&mut self, used: &[usize]) -> anyhow::Result<()> {
-        used.iter().try_for_each(|index| Ok(self.detectors[*index].invoke()?))
+    fn detectors(&mut self) -> anyhow::Result<()> {
+        self.detectors.iter_mut().try_for_each(|network| Ok(network.invoke()?))
     }
 
     fn emotion(&mut self) -> anyhow::Result<()> {

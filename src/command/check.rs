@@ -1,7 +1,6 @@
 //! `emotiond check`: tries configuration, models, camera and broker, and says what works.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use crate::cli::{ConfigArgs, Destination, RunArgs};
 use crate::config::{Overrides, Settings};
 use crate::daemon::feed::Feed;
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::frame::decode;
+use crate::frame::decode::decode;
 use crate::publish::Publisher as _;
 use crate::publish::mqtt::MqttPublisher;
 use crate::publish::settings::Broker;
@@ -23,7 +22,8 @@ const BROKER_PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If the configuration is not valid, or at least one thing does not work.
 pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
-    let settings = Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
+    let settings =
+        Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
     let tries: [(&str, anyhow::Result<String>); 4] = [
         ("privacy", Ok(privacy(&settings))),
         ("models", models(&settings)),
@@ -54,7 +54,9 @@ fn privacy(settings: &Settings) -> String {
     let emotion = match (&privacy.legal_basis, privacy.emotion()) {
         (Some(basis), true) if privacy.site.forbids_emotion() => format!("emotion on, because {basis:?}"),
         (_, true) => "emotion on".to_owned(),
-        (_, false) => "emotion off (EU AI Act Art. 5(1)(f)): faces are counted, no emotion model is opened".to_owned(),
+        (_, false) => {
+            "emotion off (EU AI Act Art. 5(1)(f)): faces are counted, no emotion model is opened".to_owned()
+        }
     };
     format!("site {}, {emotion}, at least {} people a window", privacy.site.name(), privacy.min_people)
 }
@@ -70,6 +72,7 @@ fn camera(settings: &Settings) -> anyhow::Result<String> {
         config: ConfigArgs::default(),
         source: None,
         publish: Destination::Mqtt,
+        window: None,
         pace: None,
     };
     let mut source = Feed::new(settings, &trial).open()?;

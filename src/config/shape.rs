@@ -181,7 +181,9 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         humantime::parse_duration(&text).map(Self).map_err(|error| {
-            serde::de::Error::custom(format!("{text:?} is not a duration ({error}); write for example \"10s\""))
+            serde::de::Error::custom(format!(
+                "{text:?} is not a duration ({error}); write for example \"10s\""
+            ))
         })
     }
 }

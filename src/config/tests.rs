@@ -17,10 +17,13 @@ fn refusal(text: &str) -> String {
 
 /// The example with every commented-out key switched on, but those whose shown value is only a form to fill in.
 fn example_switched_on() -> String {
-    let forms = ["#device", "#directory", "#legal_basis", "#username", "#password_file", "#ca_file", "#client_"];
+    let forms =
+        ["#device", "#directory", "#legal_basis", "#username", "#password_file", "#ca_file", "#client_"];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
-        Some(rest) if rest.starts_with("[[") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => {
+        Some(rest)
+            if rest.starts_with("[[") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) =>
+        {
             rest.to_owned()
         }
         _ => line.to_owned(),
@@ -53,8 +56,11 @@ fn what_the_example_shows_as_defaults_are_the_defaults() {
 fn every_key_is_in_the_example() {
     // A key that exists and is not shown would make this list of all keys fail to match.
     let shape = include_str!("shape.rs");
-    let keys = shape.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ")).map(|(k, _)| k);
-    for key in keys.filter(|key| !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant"].contains(key)) {
+    let keys =
+        shape.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ")).map(|(k, _)| k);
+    for key in keys.filter(|key| {
+        !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant"].contains(key)
+    }) {
         let written = match key {
             "hold" => "for",
             "triggers" => continue,
@@ -75,9 +81,15 @@ fn the_site_has_no_default() {
 #[test]
 fn unknown_keys_are_refused_with_name_and_line() {
     let message = refusal("site = \"home\"\n[camera]\nsorce = \"v4l2:/dev/video0\"\n");
-    assert!(message.contains("line 3") && message.contains("sorce") && message.contains("source"), "{message}");
+    assert!(
+        message.contains("line 3") && message.contains("sorce") && message.contains("source"),
+        "{message}"
+    );
     assert!(refusal("site = \"home\"\n[mqqt]\n").contains("mqqt"));
-    assert!(refusal("site = \"home\"\n[[trigger]]\nname = \"a\"\nsignal = \"faces\"\nabove = 1\nlevel = 2\n").contains("level"));
+    assert!(
+        refusal("site = \"home\"\n[[trigger]]\nname = \"a\"\nsignal = \"faces\"\nabove = 1\nlevel = 2\n")
+            .contains("level")
+    );
 }
 
 #[test]
@@ -145,7 +157,7 @@ fn an_embedded_broker_that_others_can_reach_asks_for_credentials() {
 
 #[test]
 fn the_command_line_overrides_the_source() {
-    let overrides = Overrides { source: Some("replay:-".to_owned()), trial: false };
+    let overrides = Overrides { source: Some("replay:-".to_owned()), ..Overrides::default() };
     let settings = Settings::parse("site = \"home\"", Path::new("test.toml"), &overrides).unwrap();
     assert_eq!(settings.camera.source.to_string(), "replay:-");
 }
@@ -155,5 +167,8 @@ fn a_missing_file_is_named_with_the_remedy() {
     let message = Settings::load(Some(Path::new("/nonexistent/emotiond.toml")), &Overrides::default())
         .unwrap_err()
         .to_string();
-    assert!(message.contains("/nonexistent/emotiond.toml") && message.contains("emotiond config"), "{message}");
+    assert!(
+        message.contains("/nonexistent/emotiond.toml") && message.contains("emotiond config"),
+        "{message}"
+    );
 }

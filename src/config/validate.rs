@@ -24,7 +24,9 @@ pub(super) fn settings(file: shape::File) -> Result<Settings> {
         min_people: within("privacy.min_people", file.privacy.min_people, 1, 1000)?,
         legal_basis: match file.privacy.legal_basis {
             Some(text) if text.trim().is_empty() => {
-                bail!("`privacy.legal_basis` is empty: state the medical or safety reason, or leave the key out")
+                bail!(
+                    "`privacy.legal_basis` is empty: state the medical or safety reason, or leave the key out"
+                )
             }
             other => other,
         },
@@ -35,7 +37,12 @@ pub(super) fn settings(file: shape::File) -> Result<Settings> {
         width: within("camera.width", file.camera.width, 64, 8192)?,
         height: within("camera.height", file.camera.height, 64, 8192)?,
         rate: within("camera.rate", file.camera.rate, 0.1, 60.0)?,
-        timeout: span("camera.timeout", file.camera.timeout, Duration::from_millis(500), Duration::from_secs(30))?,
+        timeout: span(
+            "camera.timeout",
+            file.camera.timeout,
+            Duration::from_millis(500),
+            Duration::from_secs(30),
+        )?,
         replay_fps: within("camera.replay_fps", file.camera.replay_fps, 0.1, 240.0)?,
     };
     let summary = file.summary;
@@ -65,7 +72,8 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
     let (name, from) = match configured {
         Some(name) => (name, "`device`"),
         None => {
-            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("the host name is unknown")?;
+            let name =
+                std::fs::read_to_string("/proc/sys/kernel/hostname").context("the host name is unknown")?;
             (name.trim().to_owned(), "`device` is not set, and the host name cannot stand in for it")
         }
     };
@@ -79,7 +87,9 @@ fn mqtt(mqtt: shape::Mqtt, device: DeviceName) -> Result<MqttSettings> {
             Some(Credentials { username, password: Password::read(&file).context("`mqtt.password_file`")? })
         }
         (None, None) => None,
-        (Some(_), None) => bail!("`mqtt.username` needs `mqtt.password_file`: a file that holds the password"),
+        (Some(_), None) => {
+            bail!("`mqtt.username` needs `mqtt.password_file`: a file that holds the password")
+        }
         (None, Some(_)) => bail!("`mqtt.password_file` needs `mqtt.username`"),
     };
     let client = match (mqtt.client_certificate_file, mqtt.client_key_file) {
@@ -135,7 +145,8 @@ fn topic_prefix(prefix: String) -> Result<String> {
 /// The models' folder of this installation: beside the program as packages put it, or of the source tree that
 /// the program was built in.
 fn models_directory() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("the program's own path is unknown; set `models.directory`")?;
+    let program =
+        std::env::current_exe().context("the program's own path is unknown; set `models.directory`")?;
     let beside = program.parent().into_iter().flat_map(|folder| {
         ["../share/emotiond/models", "../../models", "../../../models"].map(|path| folder.join(path))
     });
@@ -147,7 +158,7 @@ fn models_directory() -> Result<PathBuf> {
     )
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, least: T, most: T) -> Result<T> {
+fn within<T: PartialOrd + std::fmt::Display + Copy>(key: &str, value: T, least: T, most: T) -> Result<T> {
     ensure!(value >= least && value <= most, "`{key}` is {value}; it may be {least} to {most}");
     Ok(value)
 }

@@ -10,7 +10,7 @@ use crate::daemon::camera::{Camera, HandOver, Pace, Switches};
 use crate::daemon::mailbox::Mailbox;
 use crate::source::negotiate::Wish;
 use crate::source::replay;
-use crate::source::spec::{self, OpenOptions, Spec};
+use crate::source::{self, FrameSource, OpenOptions, SourceError, Spec};
 
 /// The source, its clock, and how its frames are handed over.
 pub struct Feed {
@@ -40,7 +40,12 @@ impl Feed {
         Self {
             spec: camera.source.clone(),
             options: OpenOptions {
-                wish: Wish { width: camera.width, height: camera.height, rate: camera.rate, ..Wish::default() },
+                wish: Wish {
+                    width: camera.width,
+                    height: camera.height,
+                    rate: camera.rate,
+                    ..Wish::default()
+                },
                 timeout: Some(camera.timeout),
                 fps: Some(camera.replay_fps),
                 pace: match pacing {
@@ -68,6 +73,14 @@ impl Feed {
         self.replay.clone()
     }
 
+    /// Opens the source once, to try it.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
+        source::open(&self.spec, &self.options, self.clock())
+    }
+
     /// Starts the camera thread.
     ///
     /// # Errors
@@ -77,7 +90,7 @@ impl Feed {
         self.options.stop = Arc::clone(&switches.stop);
         let (spec, options, clock) = (self.spec, self.options, Arc::clone(&self.clock));
         let camera = Camera {
-            open: Box::new(move || spec::open(&spec, &options, Arc::clone(&clock))),
+            open: Box::new(move || source::open(&spec, &options, Arc::clone(&clock))),
             mailbox: Arc::clone(&mailbox),
             switches,
             clock: self.clock,

@@ -74,7 +74,8 @@ impl Reports {
     /// How the daemon is, for the time since this was last asked.
     pub fn health(&mut self, progress: &Progress, counters: &Counters, clock: &dyn Clock) -> Health {
         let now = Instant::now();
-        let seconds = now.duration_since(std::mem::replace(&mut self.last_health, now)).as_secs_f64().max(1e-3);
+        let seconds =
+            now.duration_since(std::mem::replace(&mut self.last_health, now)).as_secs_f64().max(1e-3);
         self.dropped += progress.losses.dropped;
         self.corrupt += progress.losses.corrupt;
         let timing = &progress.timing;

@@ -84,8 +84,10 @@ struct ExpressionPayload {
     /// The expression with the greatest share.
     dominant: Expression,
     /// Mean probability over face-seconds; sums to 1. A class the model lacks is left out.
+    #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Expression"}))]
     distribution: BTreeMap<Expression, Share>,
     /// Greatest smoothed probability of any face at any instant.
+    #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Expression"}))]
     intensity: BTreeMap<Expression, Share>,
 }
 

@@ -67,8 +67,7 @@ fn response<T: Serialize>(
     transaction: Option<&str>,
     outcome: Result<&T, &str>,
 ) -> serde_json::Result<Message> {
-    let response =
-        Response { transaction, ok: outcome.is_ok(), result: outcome.ok(), reason: outcome.err() };
+    let response = Response { transaction, ok: outcome.is_ok(), result: outcome.ok(), reason: outcome.err() };
     Ok(Message { topic: Topic::Response(name.to_owned()), body: serde_json::to_string(&response)? })
 }
 
@@ -120,7 +119,8 @@ impl Limiter {
         let earned = u32::try_from(passed.as_nanos() / self.interval.as_nanos()).unwrap_or(u32::MAX);
         if earned > 0 {
             self.tokens = self.tokens.saturating_add(earned).min(self.burst);
-            self.refilled = if self.tokens == self.burst { now } else { self.refilled + self.interval * earned };
+            self.refilled =
+                if self.tokens == self.burst { now } else { self.refilled + self.interval * earned };
         }
         if self.tokens == 0 {
             return false;
@@ -172,7 +172,8 @@ impl Inbox {
         if !self.limiter.admit(now) {
             // One refusal says it; an answer to each would let a flood through us multiply.
             let first = !std::mem::replace(&mut self.limiter.told, true);
-            return first.then(|| refusal(name, None, "too many commands: at most 10 at once and one a second"));
+            return first
+                .then(|| refusal(name, None, "too many commands: at most 10 at once and one a second"));
         }
         if retained {
             return Some(refusal(
@@ -198,7 +199,9 @@ impl Inbox {
             Err(TrySendError::Full(_)) => {
                 Some(refusal(name, transaction.as_deref(), "busy with earlier commands: try again later"))
             }
-            Err(TrySendError::Disconnected(_)) => Some(refusal(name, transaction.as_deref(), "shutting down")),
+            Err(TrySendError::Disconnected(_)) => {
+                Some(refusal(name, transaction.as_deref(), "shutting down"))
+            }
         }
     }
 }
@@ -253,7 +256,10 @@ mod tests {
         assert_eq!(inbox.filters(), ["emotiond/hall/pause/set", "emotiond/hall/request/+"]);
         assert_eq!(inbox.receive("emotiond/hall/pause/set", b"ON", false, now), None);
         assert_eq!(inbox.receive("emotiond/hall/pause/set", b"OFF", false, now), None);
-        assert_eq!(inbox.receive("emotiond/hall/request/health", br#"{"transaction":"7"}"#, false, now), None);
+        assert_eq!(
+            inbox.receive("emotiond/hall/request/health", br#"{"transaction":"7"}"#, false, now),
+            None
+        );
         let request = Request { asked: Asked::Health, transaction: "7".into() };
         let expected = [Command::Pause(true), Command::Pause(false), Command::Request(request.clone())];
         assert_eq!(commands.try_iter().collect::<Vec<_>>(), expected);
@@ -303,11 +309,13 @@ mod tests {
     #[test]
     fn a_flood_is_cut_and_answered_once() {
         let (mut inbox, commands, now) = inbox();
-        let answers = (0..1000).filter_map(|_| inbox.receive("emotiond/hall/pause/set", b"ON", false, now)).count();
+        let answers =
+            (0..1000).filter_map(|_| inbox.receive("emotiond/hall/pause/set", b"ON", false, now)).count();
         assert_eq!(answers, 1);
         assert_eq!(commands.try_iter().count(), 10);
         let later = now + Duration::from_millis(2500);
-        let answers = (0..10).filter_map(|_| inbox.receive("emotiond/hall/pause/set", b"ON", false, later)).count();
+        let answers =
+            (0..10).filter_map(|_| inbox.receive("emotiond/hall/pause/set", b"ON", false, later)).count();
         assert_eq!((answers, commands.try_iter().count()), (1, 2));
     }
 

@@ -17,7 +17,7 @@ pub(super) enum Failure {
     Certificates(anyhow::Error),
     /// The client could not connect, or lost the connection.
     Connection {
-        error: ConnectionError,
+        error: Box<ConnectionError>,
         /// Whether the broker had accepted us before.
         established: bool,
     },
@@ -40,24 +40,30 @@ impl fmt::Display for Diagnosis {
 pub(super) fn diagnose(failure: &Failure, address: &Address, settings: &MqttSettings) -> Diagnosis {
     let (error, established) = match failure {
         Failure::Certificates(error) => {
-            return Diagnosis { cause: format!("{error:#}"), remedy: "correct it in the section [mqtt]".into() };
+            return Diagnosis {
+                cause: format!("{error:#}"),
+                remedy: "correct it in the section [mqtt]".into(),
+            };
         }
-        Failure::Connection { error, established } => (error, *established),
+        Failure::Connection { error, established } => (&**error, *established),
     };
     let (cause, remedy) = match error {
         ConnectionError::ConnectionRefused(code) => refused(*code, settings),
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => (
             "no answer in time".into(),
-            format!("check that the machine is on, and that no firewall drops port {}{}", address.port, tls_hint(address)),
+            format!(
+                "check that the machine is on, and that no firewall drops port {}{}",
+                address.port,
+                tls_hint(address)
+            ),
         ),
         ConnectionError::NotConnAck(_) => (
             "what answers there does not speak MQTT".into(),
             format!("check the port {}{}", address.port, tls_hint(address)),
         ),
-        ConnectionError::MqttState(StateError::AwaitPingResp) => (
-            "the broker has stopped answering".into(),
-            "check the network between here and there".into(),
-        ),
+        ConnectionError::MqttState(StateError::AwaitPingResp) => {
+            ("the broker has stopped answering".into(), "check the network between here and there".into())
+        }
         ConnectionError::MqttState(StateError::ConnectionAborted) => closed(established, address, settings),
         other => match (rustls_error(other), io_error(other)) {
             (Some(tls), _) => explain_tls(tls, address, settings),
@@ -70,13 +76,18 @@ pub(super) fn diagnose(failure: &Failure, address: &Address, settings: &MqttSett
 
 fn refused(code: ConnectReturnCode, settings: &MqttSettings) -> (String, String) {
     match code {
-        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => match &settings.credentials {
-            Some(credentials) => (
-                format!("the broker refuses the user name {:?} with its password", credentials.username),
-                "check username and password_file, and the broker's list of users".into(),
-            ),
-            None => ("the broker asks for a user name and password".into(), "set username and password_file".into()),
-        },
+        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
+            match &settings.credentials {
+                Some(credentials) => (
+                    format!("the broker refuses the user name {:?} with its password", credentials.username),
+                    "check username and password_file, and the broker's list of users".into(),
+                ),
+                None => (
+                    "the broker asks for a user name and password".into(),
+                    "set username and password_file".into(),
+                ),
+            }
+        }
         ConnectReturnCode::BadClientId => (
             format!("the broker refuses the client id \"emotiond-{}\"", settings.device),
             "allow it there, or set another device name".into(),
@@ -87,7 +98,9 @@ fn refused(code: ConnectReturnCode, settings: &MqttSettings) -> (String, String)
         ConnectReturnCode::RefusedProtocolVersion => {
             ("the broker refuses MQTT 3.1.1".into(), "allow this version of the protocol there".into())
         }
-        ConnectReturnCode::Success => ("the broker says that all is well and refuses".into(), "see its log".into()),
+        ConnectReturnCode::Success => {
+            ("the broker says that all is well and refuses".into(), "see its log".into())
+        }
     }
 }
 
@@ -121,12 +134,20 @@ fn tls_hint(address: &Address) -> &'static str {
     }
 }
 
-fn explain_io(error: &io::Error, established: bool, address: &Address, settings: &MqttSettings) -> (String, String) {
+fn explain_io(
+    error: &io::Error,
+    established: bool,
+    address: &Address,
+    settings: &MqttSettings,
+) -> (String, String) {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::ConnectionRefused => (
             "connection refused".into(),
-            format!("nothing listens on port {} there: check that the broker runs, and its address", address.port),
+            format!(
+                "nothing listens on port {} there: check that the broker runs, and its address",
+                address.port
+            ),
         ),
         Kind::TimedOut | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
             (chain(error), "check the network and the broker's address".into())
@@ -161,8 +182,12 @@ fn explain_tls(error: &rustls::Error, address: &Address, settings: &MqttSettings
             | AlertDescription::DecryptError,
         ) => match &settings.tls.client {
             Some(client) => (
-                format!("the broker refuses the client certificate {} ({error})", client.certificate_file.display()),
-                "have it signed by an authority that the broker trusts, and check that it has not expired".into(),
+                format!(
+                    "the broker refuses the client certificate {} ({error})",
+                    client.certificate_file.display()
+                ),
+                "have it signed by an authority that the broker trusts, and check that it has not expired"
+                    .into(),
             ),
             None => (
                 format!("the broker refuses the TLS handshake ({error})"),
@@ -177,7 +202,11 @@ fn explain_tls(error: &rustls::Error, address: &Address, settings: &MqttSettings
     }
 }
 
-fn explain_certificate(problem: &CertificateError, address: &Address, settings: &MqttSettings) -> (String, String) {
+fn explain_certificate(
+    problem: &CertificateError,
+    address: &Address,
+    settings: &MqttSettings,
+) -> (String, String) {
     match problem {
         CertificateError::UnknownIssuer => {
             let remedy = match &settings.tls.ca_file {
@@ -244,7 +273,8 @@ mod tests {
         let mut settings = MqttSettings::new(Broker::Remote(address.clone()), "hall".parse().unwrap());
         settings.credentials =
             Some(Credentials { username: "porter".into(), password: Password::new("hunter2".into()) });
-        diagnose(&Failure::Connection { error, established: false }, &address, &settings).to_string()
+        diagnose(&Failure::Connection { error: error.into(), established: false }, &address, &settings)
+            .to_string()
     }
 
     fn tls(error: rustls::Error) -> ConnectionError {
@@ -264,7 +294,11 @@ mod tests {
             (tls(InvalidCertificate(CertificateError::UnknownIssuer)), "unknown authority", "ca_file"),
             (tls(InvalidCertificate(CertificateError::Expired)), "expired", "clock is wrong"),
             (tls(InvalidCertificate(CertificateError::NotValidYet)), "not valid yet", "synchronized"),
-            (tls(InvalidCertificate(CertificateError::NotValidForName)), "\"localhost\"", "name that stands in"),
+            (
+                tls(InvalidCertificate(CertificateError::NotValidForName)),
+                "\"localhost\"",
+                "name that stands in",
+            ),
             (tls(AlertReceived(AlertDescription::CertificateRequired)), "refuses", "client_certificate"),
         ] {
             let line = explain(error);

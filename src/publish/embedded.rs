@@ -183,7 +183,8 @@ mod tests {
     fn ends_and_frees_its_port() {
         let credentials = Credentials { username: "a".into(), password: Password::new("b".into()) };
         let listen = "127.0.0.1:0".parse().unwrap();
-        let broker = EmbeddedBroker::start(EmbeddedSettings { listen, credentials: Some(credentials) }).unwrap();
+        let broker =
+            EmbeddedBroker::start(EmbeddedSettings { listen, credentials: Some(credentials) }).unwrap();
         let listen = broker.listen;
         std::net::TcpStream::connect(listen).unwrap();
         drop(broker);

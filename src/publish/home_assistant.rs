@@ -53,8 +53,14 @@ pub struct Announced<'a> {
 /// If the prefix cannot stand at the beginning of a topic.
 pub fn discovery(announced: &Announced) -> anyhow::Result<Discovery> {
     let prefix = announced.prefix;
-    if prefix.is_empty() || prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains(['+', '#', '\0']) {
-        bail!("{prefix:?} cannot be Home Assistant's discovery prefix: it is the beginning of a topic, like \"homeassistant\"");
+    if prefix.is_empty()
+        || prefix.starts_with('/')
+        || prefix.ends_with('/')
+        || prefix.contains(['+', '#', '\0'])
+    {
+        bail!(
+            "{prefix:?} cannot be Home Assistant's discovery prefix: it is the beginning of a topic, like \"homeassistant\""
+        );
     }
     // Home Assistant allows letters, digits, "_" and "-" here; the name of a device may have dots besides.
     let id = format!("emotiond_{}", announced.device.to_string().replace('.', "_"));
@@ -273,7 +279,10 @@ mod tests {
                 }
                 "switch" => {
                     assert_eq!(entity["command_topic"], "emotiond/pi.hall/pause/set");
-                    assert_eq!((&entity["payload_on"], &entity["payload_off"]), (&json!("ON"), &json!("OFF")));
+                    assert_eq!(
+                        (&entity["payload_on"], &entity["payload_off"]),
+                        (&json!("ON"), &json!("OFF"))
+                    );
                 }
                 "binary_sensor" => assert_eq!(entity["payload_on"], "ON"),
                 other => panic!("{key}: {other}"),
@@ -294,8 +303,18 @@ mod tests {
         let entities = body["components"].as_object().unwrap();
         let mut expected: Vec<_> = Expression::ALL.map(Expression::name).to_vec();
         expected.extend([
-            "people", "faces", "facing", "expression", "valence", "arousal", "camera", "temperature", "memory", "fps",
-            "event_smile", "pause",
+            "people",
+            "faces",
+            "facing",
+            "expression",
+            "valence",
+            "arousal",
+            "camera",
+            "temperature",
+            "memory",
+            "fps",
+            "event_smile",
+            "pause",
         ]);
         expected.sort_unstable();
         let mut keys: Vec<_> = entities.keys().map(String::as_str).collect();

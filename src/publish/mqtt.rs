@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::payload::{Message, Topic};
+use crate::payload::Message;
 use crate::publish::command::{Command, Inbox};
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
 use crate::publish::outbox::Outgoing;
@@ -50,8 +50,9 @@ impl MqttPublisher {
         let shared = Arc::new(Shared::new(settings.queue));
         {
             let mut state = shared.lock();
-            let online = Message { topic: Topic::Status, body: "online".into() };
-            state.outbox.push(Outgoing::new(online, &settings.device));
+            if settings.announce {
+                state.outbox.push(Outgoing::new(Message::status(true), &settings.device));
+            }
             if let Some(discovery) = &settings.discovery {
                 state.outbox.push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()));
             }
@@ -124,20 +125,20 @@ impl Publisher for MqttPublisher {
         let mut state = self.shared.lock();
         if !state.stop {
             state.stop = true;
-            let offline = Message { topic: Topic::Status, body: "offline".into() };
-            state.outbox.push(Outgoing::new(offline, &self.settings.device));
+            if self.settings.announce {
+                state.outbox.push(Outgoing::new(Message::status(false), &self.settings.device));
+            }
             state.pump();
         }
         drop(state);
         self.shared.changed.notify_all();
-        let state = self.shared.wait(within, |state| state.live.is_none() || state.outbox.waiting() == 0);
+        let mut state = self.shared.wait(within, |state| state.live.is_none() || state.outbox.waiting() == 0);
         let left = state.outbox.waiting();
-        drop(state);
-        let client = self.shared.lock().live.take();
-        if let Some(client) = client.filter(|_| left == 0) {
-            // If the request finds no room, dropping the client ends the connection too.
-            let _full = client.try_disconnect();
+        let said = left == 0 && state.live.take_if(|client| client.try_disconnect().is_ok()).is_some();
+        if !said {
+            state.abandon();
         }
+        drop(state);
         self.end_thread(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100)));
         if let Some(embedded) = self.embedded.take() {
             embedded.stop();
@@ -160,10 +161,7 @@ impl Publisher for MqttPublisher {
 impl Drop for MqttPublisher {
     /// Without [`Publisher::close`] before, the connection ends without a good-bye.
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.stop = true;
-        state.live = None;
-        drop(state);
+        self.shared.lock().abandon();
         self.shared.changed.notify_all();
     }
 }

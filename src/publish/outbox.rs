@@ -58,7 +58,12 @@ impl Outgoing {
             Topic::Health | Topic::Response(_) => Worth::Passing,
             Topic::Status | Topic::Info | Topic::PauseState => Worth::State,
         };
-        Self { topic: message.topic.path(device), body: message.body, retained: message.topic.retained(), worth }
+        Self {
+            topic: message.topic.path(device),
+            body: message.body,
+            retained: message.topic.retained(),
+            worth,
+        }
     }
 
     /// A retained message on a topic of another's tree (Home Assistant's discovery).
@@ -123,13 +128,16 @@ impl Outbox {
     /// Gives up the least valuable of the waiting messages, the oldest of its kind.
     fn drop_least(&mut self) {
         let least = self.waiting.iter().map(|message| message.worth).min().expect("a message was just added");
-        let oldest = self.waiting.iter().position(|message| message.worth == least).expect("it is one of them");
+        let oldest =
+            self.waiting.iter().position(|message| message.worth == least).expect("it is one of them");
         self.waiting.remove(oldest);
         match least {
             Worth::Summary => self.dropped.summaries += 1,
             Worth::Event => self.dropped.events += 1,
             Worth::Passing => self.dropped.others += 1,
-            Worth::State => unreachable!("more than `limit` messages that are no states, but none of them waiting"),
+            Worth::State => {
+                unreachable!("more than `limit` messages that are no states, but none of them waiting")
+            }
         }
     }
 
@@ -196,6 +204,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and literals read best by value")]
     fn message(topic: Topic, body: impl ToString) -> Outgoing {
         Outgoing::new(Message { topic, body: body.to_string() }, &"hall".parse().unwrap())
     }
@@ -207,7 +216,9 @@ mod tests {
     /// Sends all that may be sent; gives `topic body` of each.
     fn send(outbox: &mut Outbox) -> Vec<String> {
         std::iter::from_fn(|| {
-            outbox.next().map(|m| format!("{} {}", m.topic.strip_prefix("emotiond/hall/").unwrap_or(&m.topic), m.body))
+            outbox
+                .next()
+                .map(|m| format!("{} {}", m.topic.strip_prefix("emotiond/hall/").unwrap_or(&m.topic), m.body))
         })
         .collect()
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    Client, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish, QoS, SubscribeFilter,
-    SubscribeReasonCode, Transport,
+    Client, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish, QoS,
+    SubscribeFilter, SubscribeReasonCode, Transport,
 };
 
 use crate::payload::{Message, Topic};
@@ -42,7 +42,10 @@ pub(super) struct State {
     pub outbox: Outbox,
     /// The client of the connection that stands, if one does.
     pub live: Option<Client>,
+    /// No further connection is to be made.
     pub stop: bool,
+    /// The one that stands is to be dropped without a good-bye.
+    pub hang_up: bool,
     /// The thread has ended.
     pub ended: bool,
     pub connections: u64,
@@ -55,6 +58,7 @@ impl Shared {
                 outbox: Outbox::new(queue),
                 live: None,
                 stop: false,
+                hang_up: false,
                 ended: false,
                 connections: 0,
             }),
@@ -79,11 +83,29 @@ impl State {
     pub fn pump(&mut self) {
         let Some(client) = &self.live else { return };
         while let Some(message) = self.outbox.next() {
-            let sent = client.try_publish(&message.topic, QoS::AtLeastOnce, message.retained, message.body.as_bytes());
+            let sent = client.try_publish(
+                &message.topic,
+                QoS::AtLeastOnce,
+                message.retained,
+                message.body.as_bytes(),
+            );
             if sent.is_err() {
                 // The session is ending: the message is in the outbox and will be sent in the next one.
                 break;
             }
+        }
+    }
+}
+
+impl State {
+    /// Ends the connection without a good-bye, so that the broker publishes the last will.
+    pub fn abandon(&mut self) {
+        self.stop = true;
+        self.hang_up = true;
+        if let Some(client) = self.live.take() {
+            // The thread sleeps until a packet or a request comes: this is the request that changes nothing. If there
+            // is no room for it, there are others to wake the thread.
+            let _full = client.try_unsubscribe("emotiond/none");
         }
     }
 }
@@ -108,7 +130,8 @@ impl Worker {
             let mut state = self.shared.lock();
             state.live = None;
             state.outbox.disconnected();
-            let (stop, waiting, dropped) = (state.stop, state.outbox.waiting(), state.outbox.dropped().total());
+            let (stop, waiting, dropped) =
+                (state.stop, state.outbox.waiting(), state.outbox.dropped().total());
             drop(state);
             self.shared.changed.notify_all();
             let Some(failure) = outcome.err().filter(|_| !stop) else { break };
@@ -138,15 +161,22 @@ impl Worker {
         loop {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
-                Ok(Err(error)) => return Err(Failure::Connection { error, established: settled.is_some() }),
-                // Nobody holds the client any more: we were told to go.
+                Ok(Err(error)) => {
+                    return Err(Failure::Connection { error: error.into(), established: settled.is_some() });
+                }
+                // All senders of requests are gone, which the event loop, holding one itself, does not let happen.
                 Err(rumqttc::RecvError) => return Ok(()),
             };
+            if self.shared.lock().hang_up {
+                return Ok(());
+            }
             match event {
                 Event::Incoming(Packet::ConnAck(_)) => {
                     if let Some(client) = client.take() {
                         *settled = Some(Instant::now());
-                        self.welcome(client, reporter);
+                        if !self.welcome(client, reporter) {
+                            return Ok(());
+                        }
                     }
                 }
                 Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().outbox.sent(packet),
@@ -158,7 +188,9 @@ impl Worker {
                     self.shared.changed.notify_all();
                 }
                 Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
-                Event::Incoming(Packet::SubAck(ack)) if ack.return_codes.contains(&SubscribeReasonCode::Failure) => {
+                Event::Incoming(Packet::SubAck(ack))
+                    if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
+                {
                     log::warn!(
                         "the broker does not let us subscribe to commands: pause and requests will not work; check the rights of this user there"
                     );
@@ -171,12 +203,15 @@ impl Worker {
 
     fn options(&self) -> Result<MqttOptions, Failure> {
         let settings = &self.settings;
-        let mut options = MqttOptions::new(client_id(&settings.device), &self.address.host, self.address.port);
+        let mut options =
+            MqttOptions::new(client_id(&settings.device), &self.address.host, self.address.port);
         options.set_clean_session(true);
         options.set_keep_alive(settings.keep_alive.max(Duration::from_secs(1)));
         options.set_max_packet_size(LARGEST_INCOMING, LARGEST_MESSAGE + 1024);
         let status = Topic::Status.path(&settings.device);
-        options.set_last_will(LastWill::new(status, "offline", QoS::AtLeastOnce, true));
+        if settings.announce {
+            options.set_last_will(LastWill::new(status, "offline", QoS::AtLeastOnce, true));
+        }
         if let Some(credentials) = &settings.credentials {
             options.set_credentials(&credentials.username, credentials.password.expose());
         }
@@ -187,18 +222,20 @@ impl Worker {
         Ok(options)
     }
 
-    /// The broker has accepted us: listen to commands, announce, deliver.
-    fn welcome(&self, client: Client, reporter: &mut Reporter) {
+    /// The broker has accepted us: listen to commands, announce, deliver. `false` if we were told to stop meanwhile.
+    fn welcome(&self, client: Client, reporter: &mut Reporter) -> bool {
         let mut filters: Vec<String> = self.inbox.iter().flat_map(Inbox::filters).collect();
         filters.extend(self.settings.discovery.as_ref().map(|discovery| discovery.birth_topic.clone()));
         let filters: Vec<_> =
             filters.into_iter().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce)).collect();
         if !filters.is_empty() && client.try_subscribe_many(filters).is_err() {
-            log::warn!("failed to subscribe to commands: pause and requests will not work until the next connection");
+            log::warn!(
+                "failed to subscribe to commands: pause and requests will not work until the next connection"
+            );
         }
         let mut state = self.shared.lock();
         if state.stop {
-            return; // told to stop while connecting: without the client, the session ends
+            return false;
         }
         state.connections += 1;
         state.live = Some(client);
@@ -208,6 +245,7 @@ impl Worker {
         drop(state);
         self.shared.changed.notify_all();
         reporter.connected(Instant::now(), waiting, dropped);
+        true
     }
 
     fn receive(&mut self, publish: &Publish) {
@@ -219,7 +257,8 @@ impl Worker {
             return;
         }
         let Some(inbox) = &mut self.inbox else { return };
-        if let Some(refusal) = inbox.receive(&publish.topic, &publish.payload, publish.retain, Instant::now()) {
+        if let Some(refusal) = inbox.receive(&publish.topic, &publish.payload, publish.retain, Instant::now())
+        {
             self.respond(refusal);
         }
     }

@@ -33,6 +33,9 @@ pub struct MqttSettings {
     pub retry: (Duration, Duration),
     /// Whether `pause/set` and `request/…` are listened to.
     pub commands: bool,
+    /// Whether `status` is published and left as the last will; false for a mere try of the connection, which is to
+    /// leave nothing behind on the broker.
+    pub announce: bool,
     /// The message that announces this device to Home Assistant, if it is to be announced.
     pub discovery: Option<Discovery>,
 }
@@ -51,6 +54,7 @@ impl MqttSettings {
             queue: 4096,
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
             commands: true,
+            announce: true,
             discovery: None,
         }
     }
@@ -207,7 +211,9 @@ pub enum SettingsError {
     UserInfo,
     #[error("the broker's address names no host: write it as mqtt://host or mqtt://host:port")]
     NoHost,
-    #[error("the broker's address ends in {0:?}, which means nothing to MQTT: write only scheme, host and port")]
+    #[error(
+        "the broker's address ends in {0:?}, which means nothing to MQTT: write only scheme, host and port"
+    )]
     Trailing(String),
     #[error("the broker's address cannot be read: {0}")]
     Url(url::ParseError),
@@ -300,7 +306,9 @@ mod tests {
 
     #[test]
     fn a_password_in_the_address_is_refused_and_not_repeated() {
-        for text in ["mqtt://hall:hunter2@broker.lan", "mqtts://hunter2@broker.lan:1", "hall:hunter2@broker.lan"] {
+        for text in
+            ["mqtt://hall:hunter2@broker.lan", "mqtts://hunter2@broker.lan:1", "hall:hunter2@broker.lan"]
+        {
             let refusal = refusal(text);
             assert!(!refusal.contains("hunter2"), "{refusal}");
         }
@@ -321,17 +329,25 @@ mod tests {
     fn a_password_is_read_without_its_line_break_and_never_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
-        for (content, password) in [("hunter2\n", "hunter2"), ("hunter2\r\n", "hunter2"), (" a b ", " a b "), ("x\n\n", "x\n")] {
+        for (content, password) in
+            [("hunter2\n", "hunter2"), ("hunter2\r\n", "hunter2"), (" a b ", " a b "), ("x\n\n", "x\n")]
+        {
             std::fs::write(&path, content).unwrap();
             let read = Password::read(&path).unwrap();
             assert_eq!(read.expose(), password);
             let credentials = Credentials { username: "hall".into(), password: read };
-            assert_eq!(format!("{credentials:?}"), "Credentials { username: \"hall\", password: Password(***) }");
+            assert_eq!(
+                format!("{credentials:?}"),
+                "Credentials { username: \"hall\", password: Password(***) }"
+            );
         }
         for bad in [b"\n".as_slice(), b"", b"hunter2\xff", &[b'x'; 5000]] {
             std::fs::write(&path, bad).unwrap();
             let error = format!("{:#}", Password::read(&path).unwrap_err());
-            assert!(error.contains("password") && !error.contains("hunter2") && !error.contains("xxx"), "{error}");
+            assert!(
+                error.contains("password") && !error.contains("hunter2") && !error.contains("xxx"),
+                "{error}"
+            );
         }
         let error = format!("{:#}", Password::read(&folder.path().join("absent")).unwrap_err());
         assert!(error.contains("absent") && error.contains("No such file"), "{error}");

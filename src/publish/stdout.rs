@@ -118,7 +118,8 @@ mod tests {
         }
         assert!(!publisher.counters().connected);
 
-        let mut publisher = LinePublisher::new(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let mut publisher =
+            LinePublisher::new(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
         let error = publisher.publish(summary("{}")).unwrap_err();
         assert!(!error.is::<ReaderGone>(), "{error:#}");
     }

@@ -32,7 +32,10 @@ pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<ClientConf
                 format!("failed to read the client key from {shown}; it must be a PEM file with a private key that needs no passphrase")
             })?;
             builder.with_client_auth_cert(chain, key).with_context(|| {
-                format!("the client key in {shown} does not fit the certificate in {}", client.certificate_file.display())
+                format!(
+                    "the client key in {shown} does not fit the certificate in {}",
+                    client.certificate_file.display()
+                )
             })?
         }
     };
@@ -41,9 +44,10 @@ pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<ClientConf
 
 fn certificates(path: &Path, what: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let shown = path.display();
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("failed to read the {what} from {shown}; it must be a PEM file"))?;
+    let certificates =
+        CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .with_context(|| format!("failed to read the {what} from {shown}; it must be a PEM file"))?;
     if certificates.is_empty() {
         bail!("{shown} holds no {what}: there is no \"BEGIN CERTIFICATE\" in it");
     }
@@ -69,7 +73,9 @@ fn system_authorities() -> anyhow::Result<RootCertStore> {
         let remedy = "install the package ca-certificates, or set ca_file to the authority of your broker";
         match found.errors.into_iter().next() {
             Some(error) => {
-                return Err(error).with_context(|| format!("failed to read the system's certificate authorities; {remedy}"));
+                return Err(error).with_context(|| {
+                    format!("failed to read the system's certificate authorities; {remedy}")
+                });
             }
             None => bail!("the system has no certificate authorities; {remedy}"),
         }
@@ -90,7 +96,8 @@ mod tests {
     fn says_which_file_is_wrong() {
         let folder = tempfile::tempdir().unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec!["hall".into()]).unwrap().self_signed(&key).unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec!["hall".into()]).unwrap().self_signed(&key).unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("ca.pem"), certificate.pem()).unwrap();
         std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();

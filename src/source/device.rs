@@ -275,7 +275,7 @@ mod tests {
     fn sizes_of_a_range() {
         assert!(on_grid(640, 32, 3280, 2));
         assert!(on_grid(640, 2, 8192, 0));
-        assert!(!on_grid(641, 33, 3280, 16));
+        assert!(!on_grid(640, 33, 3280, 16));
         assert!(!on_grid(4000, 32, 3280, 1));
     }
 }

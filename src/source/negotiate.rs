@@ -63,14 +63,12 @@ fn cost(choice: &Choice, wish: &Wish) -> f64 {
     let (take_in, decode) = nanoseconds_per_pixel(choice.format);
     let work = pixels * (take_in * rate + decode * rate.min(wish.rate));
 
-    // Faces shrink with whichever side is shorter of what it should be.
-    let scale = (f64::from(choice.width) / f64::from(wish.width.max(1)))
-        .min(f64::from(choice.height) / f64::from(wish.height.max(1)))
-        .min(1.0);
+    // By area, for a wide picture as wide as was asked shows faces as large as a taller one would.
+    let area = (pixels / (f64::from(wish.width.max(1)) * f64::from(wish.height.max(1)))).min(1.0);
     let pace = (rate / wish.rate).min(1.0);
     // Without colour the models see less than they were trained on.
     let grey = if choice.format == PixelFormat::Grey { 16.0 } else { 1.0 };
-    work * grey / (scale.powi(4) * pace.powi(8))
+    work * grey / (area.powi(3) * pace.powi(8))
 }
 
 /// What a pixel costs: to copy and wipe it on every captured frame, and to decode it on every analysed one. Measured on

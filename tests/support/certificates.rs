@@ -47,7 +47,8 @@ impl Authority {
             Ok(address) => SanType::IpAddress(IpAddr::V4(address)),
             Err(_) => SanType::DnsName(host.try_into().unwrap()),
         }];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         (params.not_before, params.not_after) = match validity {
             Validity::Now => (date_time_ymd(2000, 1, 1), date_time_ymd(2100, 1, 1)),
             Validity::Past => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),

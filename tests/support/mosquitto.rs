@@ -109,7 +109,8 @@ fn configure(folder: &Path, port: u16, options: &Options) {
 }
 
 fn launch(folder: &Path, port: u16, log: &Arc<Mutex<String>>) -> Result<Child, String> {
-    let program = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"].into_iter().find(|path| Path::new(path).exists());
+    let program =
+        ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"].into_iter().find(|path| Path::new(path).exists());
     let mut child = Command::new(program.unwrap_or("mosquitto"))
         .arg("-c")
         .arg(folder.join("mosquitto.conf"))

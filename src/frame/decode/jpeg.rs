@@ -3,8 +3,9 @@
 //! Two habits of webcams need care. Many leave out the Huffman tables, which Motion JPEG fixes to those of Annex K; and a
 //! frame that lost data on the bus often still ends in its EOI marker, which decoders, this one included, take as leave
 //! to fill the rest of the picture with grey. So the frame is copied (a few tens of kilobytes), the missing tables are put
-//! in, and the EOI of a sequential JPEG is replaced by a few zero bytes, after which the decoder, in strict mode, calls
-//! running out of data what it is: an error.
+//! in, and the EOI is replaced by a few zero bytes, after which the decoder, in strict mode, calls running out of data what
+//! it is: an error. That holds for the sequential JPEG of one scan that cameras send; of other kinds, which are found in
+//! files, a cut end is noticed and a lost middle is not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -49,11 +50,11 @@ impl Scratch {
         if !outline.huffman_tables {
             self.copy.extend_from_slice(&STANDARD_HUFFMAN_TABLES);
         }
-        if outline.progressive {
-            self.copy.extend_from_slice(scan);
-        } else {
+        if outline.scans == 1 && !outline.progressive {
             self.copy.extend_from_slice(&scan[..scan.len() - 2]);
             self.copy.extend_from_slice(&PADDING);
+        } else {
+            self.copy.extend_from_slice(scan);
         }
     }
 

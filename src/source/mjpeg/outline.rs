@@ -11,6 +11,8 @@ pub struct Outline {
     pub height: u32,
     /// Whether the frame is coded in successive scans of growing detail.
     pub progressive: bool,
+    /// Number of scans; 1 in what cameras send.
+    pub scans: u32,
     /// Whether the frame brings its own Huffman tables.
     pub huffman_tables: bool,
     /// Offset of the first scan's SOS marker.
@@ -47,6 +49,7 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
                 }
             }
             0xda => {
+                outline.scans += 1;
                 scan.get_or_insert(segment.at);
             }
             _ => {}
