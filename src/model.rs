@@ -228,14 +228,6 @@ impl Network {
         self.interpreter.invoke().map_err(|e| self.failed(&e))
     }
 
-    /// Runs the network once more on the input that it has, for timing it without anything around it.
-    ///
-    /// # Errors
-    /// If the library fails.
-    pub fn invoke(&mut self) -> Result<(), ModelError> {
-        self.interpreter.invoke().map_err(|e| self.failed(&e))
-    }
-
     /// Copies an output tensor of the last run, flattened and as real numbers, replacing what `into` held.
     ///
     /// # Errors
