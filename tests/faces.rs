@@ -18,10 +18,8 @@ fn happiness_dominates_on_the_astronaut() {
     for detector in ["blazeface-short", "blazeface-back", "blazeface-full"] {
         let faces =
             BlazeFace::load(&models().join(format!("{detector}.toml"))).unwrap().detect(&picture).unwrap();
-        println!("{detector}: {faces:?}");
         assert_eq!(faces.len(), 1, "{detector}");
         let emotion = model.read(&picture, &faces[0]).unwrap();
-        println!("{emotion:?} {} {}", faces[0].yaw(), faces[0].roll().to_degrees());
         let happiness = emotion.expression.unwrap()[Expression::Happiness as usize];
         assert!(happiness > 0.5, "{detector}: {emotion:?}");
     }

@@ -61,14 +61,14 @@ fn a_crop_is_what_its_definition_says() {
 
 #[test]
 fn shrinking_does_not_alias() {
-    // Stripes a pixel wide must become even grey, not a pattern.
+    // Stripes a pixel wide must become grey: of some 6.9 pixels at most one more is white or black, ± 18.5.
     let stripes = RgbImage::from_fn(400, 400, |x, _| Rgb([if x % 2 == 0 { 0 } else { 255 }; 3]));
     let mut out = vec![0; 32 * 32 * 3];
     for angle in [0.0, 0.2, 0.8] {
         let square = Square { center: Point { x: 200.0, y: 200.0 }, side: 220.0, angle };
         Cropper::default().crop(&stripes, &square, 32, 32, &mut out);
         assert!(
-            out.iter().all(|v| (112..=143).contains(v)),
+            out.iter().all(|v| (107..=148).contains(v)),
             "angle {angle}: {:?}..{:?}",
             out.iter().min(),
             out.iter().max()

@@ -18,10 +18,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-# strides per layer, interpolated_scale_aspect_ratio, min_score_thresh
+# strides per layer, interpolated_scale_aspect_ratio, min_score_thresh (back: published 0.65, 0.5 in emotiond)
 OPTIONS = {
     "blazeface-short": ([8, 16, 16, 16], 1.0, 0.5),
-    "blazeface-back": ([16, 32, 32, 32], 1.0, 0.65),
+    "blazeface-back": ([16, 32, 32, 32], 1.0, 0.5),
     "blazeface-full": ([4], 0.0, 0.6),
 }
 SCORE_CLIPPING_THRESH = 100.0
