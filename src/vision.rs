@@ -126,6 +126,7 @@ impl Vision {
         if state != CameraState::Ok {
             // Who is there when pictures come back is anybody's guess.
             self.tracker.clear();
+            self.detector.restart();
             self.forget_retired();
             self.blindness = Blindness::default();
             let events = self.triggers.update(at, &Signals::none());

@@ -255,3 +255,7 @@ fn add_bilinear(patch: &Patch, x: i32, y: i32, sums: &mut [u32; 3]) {
         sums[channel] += upper * (256 - fy) + lower * fy;
     }
 }
+
+#[cfg(test)]
+#[path = "warp_tests.rs"]
+mod tests;

@@ -208,6 +208,18 @@ pub enum Head {
     },
 }
 
+/// The manifest that a name (in `folder`) or a path (with a slash) stands for.
+#[must_use]
+pub fn locate(folder: &Path, name: &str) -> PathBuf {
+    let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
+    // A name may contain dots of its own (a version), so the ending is added, not replaced.
+    if path.extension().is_some_and(|e| e == "toml") {
+        path
+    } else {
+        format!("{}.toml", path.display()).into()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawManifest {
@@ -521,3 +533,7 @@ impl RawHead {
         Ok(Head::Circumplex { points, action_units })
     }
 }
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;
