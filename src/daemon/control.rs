@@ -21,7 +21,7 @@ use crate::publish::Publisher;
 use crate::publish::command::{Asked, Command, Request};
 use crate::publish::home_assistant::{self, Announced};
 use crate::publish::mqtt::MqttPublisher;
-use crate::publish::stdout::LinePublisher;
+use crate::publish::stdout::{LinePublisher, ReaderGone};
 use crate::source::SourceError;
 use crate::systemd::Supervisor;
 use crate::vision::{Outcome, Vision};
@@ -147,10 +147,14 @@ impl<'a> Control<'a> {
         loop {
             match self.events.recv_timeout(TICK) {
                 Ok(Event::Outcome(outcome)) => {
-                    if self.publish_outcome(outcome).is_err() {
-                        // The reader of standard output has gone, as `head` does: that ends the run, and is no failure.
-                        self.stop(Duration::ZERO);
-                        return Ok(Next::Exit);
+                    match self.publish_outcome(outcome) {
+                        // The reader of standard output has had enough, as `head` has: the end, and no failure.
+                        Err(error) if error.is::<ReaderGone>() => {
+                            self.stop(Duration::ZERO);
+                            return Ok(Next::Exit);
+                        }
+                        Err(error) => log::error!("not published: {error:#}"),
+                        Ok(()) => {}
                     }
                 }
                 Ok(Event::Ended(result)) => return self.ended(result),
