@@ -106,7 +106,8 @@ fn empty_room() -> Vec<u8> {
 
 #[test]
 fn somebody_comes_smiles_and_leaves() {
-    let trigger = "[[trigger]]\nname = \"smile\"\nsignal = \"expression.happiness\"\nabove = 0.6\nfor = \"1s\"\n";
+    let trigger =
+        "[[trigger]]\nname = \"smile\"\nsignal = \"expression.happiness\"\nabove = 0.6\nfor = \"1s\"\n";
     let mut rig = Rig::new(&settings(trigger));
     rig.show(&empty_room(), 10);
     rig.show(&photo(), 10);

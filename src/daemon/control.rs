@@ -306,10 +306,13 @@ fn log_privacy(settings: &Settings) {
         (Some(basis), true) if privacy.site.forbids_emotion() => {
             log::warn!("site {site}: emotion is inferred on the legal basis {basis:?}");
         }
-        (_, true) => log::info!(
-            "site {site}: emotion is summarized, of windows with {} or more people",
-            privacy.min_people
-        ),
+        (_, true) if privacy.min_people > 1 => {
+            log::info!(
+                "site {site}: emotion is read, and published of {} or more people at once",
+                privacy.min_people
+            );
+        }
+        (_, true) => log::info!("site {site}: emotion is read and published"),
         (_, false) => log::info!(
             "site {site}: emotion is not inferred (EU AI Act Art. 5(1)(f)); faces are counted, no emotion model is opened"
         ),
