@@ -78,7 +78,8 @@ fn pure_modules_touch_nothing() {
             .iter()
             .any(|module| within(&file, module))
         {
-            let text = text.split("#[cfg(test)]").next().unwrap();
+            let text =
+                if file.ends_with("tests.rs") { "" } else { text.split("#[cfg(test)]").next().unwrap() };
             for word in ["std::thread", "std::fs", "std::net", "Instant::now", "SystemTime::now", "std::env"]
             {
                 assert!(!text.contains(word), "{file} is pure and names {word}");

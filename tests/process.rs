@@ -1,5 +1,6 @@
 //! The built program as its users run it: as a process, with a real broker where there is one to talk to.
 
+#[path = "support/mod.rs"]
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
