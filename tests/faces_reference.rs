@@ -3,6 +3,8 @@
 //! The reference's answer for the photograph is kept beside it, so that this much is compared everywhere; the
 //! compositions need Python (`scripts/setup --tests` makes the environment, `scripts/test-python` runs them).
 
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for code that is none")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
