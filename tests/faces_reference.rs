@@ -121,6 +121,21 @@ fn turned(picture: &RgbImage, degrees: f32) -> RgbImage {
 }
 
 #[test]
+fn five_people_are_five_faces_and_nobody_is_none() {
+    let (mut detector, manifests) = emotiond::faces::open(&Path::new(ROOT).join("models"), "auto").unwrap();
+    assert_eq!(manifests.len(), 2);
+    for (name, picture) in compositions() {
+        let expected = match name {
+            "group of five" | "mirrored" => 5,
+            "nobody" => 0,
+            _ => 1,
+        };
+        detector.restart();
+        assert_eq!(detector.detect(&picture).unwrap().len(), expected, "{name}");
+    }
+}
+
+#[test]
 #[ignore = "needs the Python environment of scripts/setup --tests; scripts/test-python runs it"]
 fn compositions_agree_with_the_reference() {
     let folder = tempfile::tempdir().unwrap();
