@@ -3,6 +3,8 @@
 //! The reference's answer for the photograph is kept beside it, so that this much is compared everywhere; the
 //! compositions need Python (`scripts/setup --tests` makes the environment, `scripts/test-python` runs them).
 
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for code that is none")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -116,6 +118,21 @@ fn turned(picture: &RgbImage, degrees: f32) -> RgbImage {
         let inside = sx >= 0.0 && sy >= 0.0 && sx < picture.width() as f32 && sy < picture.height() as f32;
         if inside { *picture.get_pixel(sx as u32, sy as u32) } else { Rgb([0; 3]) }
     })
+}
+
+#[test]
+fn five_people_are_five_faces_and_nobody_is_none() {
+    let (mut detector, manifests) = emotiond::faces::open(&Path::new(ROOT).join("models"), "auto").unwrap();
+    assert_eq!(manifests.len(), 2);
+    for (name, picture) in compositions() {
+        let expected = match name {
+            "group of five" | "mirrored" => 5,
+            "nobody" => 0,
+            _ => 1,
+        };
+        detector.restart();
+        assert_eq!(detector.detect(&picture).unwrap().len(), expected, "{name}");
+    }
 }
 
 #[test]
