@@ -1,5 +1,7 @@
 //! The shipped detectors and emotion model on a real photograph.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::Path;
 
 use emotiond::emotion::{EmotionModel, TfliteEmotion};

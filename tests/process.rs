@@ -1,5 +1,7 @@
 //! The built program as its users run it: as a process, with a real broker where there is one to talk to.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 #[path = "support/mod.rs"]
 mod support;
 
