@@ -1,0 +1,125 @@
+"""`python -m models.convert.prove`: the conversion at work on networks with random weights.
+
+The published weights are not part of this project. This makes files of the same architectures and formats with random
+weights, converts them as a user would, and prints how far int8 is from float.
+"""
+
+import argparse
+import logging
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from . import calibration, compare, convert
+from .architectures import ARCHITECTURES
+from .published import NETWORKS, Published
+from .runtime import CRunner
+
+_SCORE_SPREAD, _AFFECT_SPREAD = 2.0, 0.35
+
+
+def random_network(network: Published, pictures: int = 48, seed: int = 0) -> nn.Module:
+    """A network of the published architecture with random weights and sane activations.
+
+    Batch norm takes its statistics from drawn faces, and the last layer is scaled so that the scores spread over the
+    faces as a trained network's do: without that, outputs would hardly depend on the picture and prove nothing.
+    """
+    torch.manual_seed(seed)
+    architecture = ARCHITECTURES[network.architecture]
+    module = architecture.build(network.outputs)
+    for layer in module.modules():
+        if isinstance(layer, (nn.BatchNorm2d, nn.BatchNorm1d)):
+            layer.momentum = None  # average over all batches
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias, 0.0, 0.2)
+        if isinstance(layer, nn.PReLU):
+            nn.init.uniform_(layer.weight, -0.1, 1.2)
+    faces = [calibration.prepare(face, network) for face in calibration.drawn(pictures, seed=seed + 1)]
+    batches = torch.cat([torch.from_numpy(face) for face in faces]).permute(0, 3, 1, 2).split(16)
+    with torch.no_grad():
+        module.train()
+        for batch in batches:
+            module(batch)
+        module.eval()
+        head = module.get_submodule(architecture.head)
+        scores = torch.cat([module(batch) for batch in batches])
+        spread = torch.full((network.outputs,), _SCORE_SPREAD)
+        spread[len(network.labels) :] = _AFFECT_SPREAD
+        factor = spread / scores.std(0)
+        head.bias.copy_((head.bias - scores.mean(0)) * factor)
+        head.weight.mul_(factor[:, None])
+    return module
+
+
+def write_like_published(module: nn.Module, network: Published, suffix: str, folder: Path) -> Path:
+    """Write the module in the published format: a whole pickled model, a state dict in an envelope, or ONNX."""
+    path = folder / f"{network.name}{suffix}"
+    if suffix == ".onnx":
+        torch.onnx.export(
+            module,
+            (torch.zeros(1, 3, network.size, network.size),),
+            str(path),
+            opset_version=11,
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_axes={"input": {0: "batch_size"}, "output": {0: "batch_size"}},
+            dynamo=False,
+        )
+    elif network.architecture == "ddamfn":
+        torch.save({"model_state_dict": module.state_dict()}, path)
+    elif network.architecture == "keras_mobilenet":
+        raise NotImplementedError("Keras writes its own format; tests/test_keras.py does it")
+    else:
+        torch.save(module, path)
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m models.convert.prove", description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="which (all that PyTorch can write)")
+    parser.add_argument("--formats", nargs="+", default=[".pt", ".onnx"], help="which published formats to try")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--library", type=Path, help="libtensorflowlite_c.so to run the result with, besides Python")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.filterwarnings("ignore")
+    names = arguments.networks or [name for name in NETWORKS if name != "mobilenet_7"]
+    for name in names:
+        network = replace(NETWORKS[name], licence="none: random weights", training_data=())
+        for suffix in arguments.formats:
+            _prove(network, suffix, arguments.out / suffix[1:], arguments.library)
+    return 0
+
+
+def _prove(network: Published, suffix: str, folder: Path, library: Path | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    source = write_like_published(random_network(network), network, suffix, folder)
+    held_out = calibration.drawn(32, seed=3)
+    result = convert.convert(source, network, calibration.drawn(100, seed=2), held_out, "drawn faces", folder)
+    print(f"{source.name}: {result.model.stat().st_size / 1e6:.2f} MB, {time.monotonic() - started:.0f} s", flush=True)
+    print(f"  Python: {result.difference}", flush=True)
+    if result.floating:
+        print(f"  in floating point: {result.floating}", flush=True)
+    if library:
+        inputs = [calibration.prepare(face, network) for face in held_out]
+        classes = len(network.labels)
+        reference = convert.TorchRunner(convert.load(source, network), network)
+        expected = compare.outputs_of(reference, inputs, classes)
+        for xnnpack in (True, False):
+            runner = CRunner(result.model, library, xnnpack)
+            runner(inputs[0])
+            began = time.perf_counter()
+            found = compare.difference(expected, compare.outputs_of(runner, inputs, classes))
+            milliseconds = (time.perf_counter() - began) / len(inputs) * 1000
+            kernels = "XNNPACK" if xnnpack else "plain kernels"
+            print(f"  C {runner.version}, {kernels}, {milliseconds:.1f} ms: {found}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
