@@ -35,9 +35,9 @@ def drawn(count: int, side: int = 224, seed: int = 0) -> list[Image.Image]:
 
 
 def _draw(random: np.random.Generator, side: int) -> Image.Image:
-    picture = Image.new("RGB", (side, side), tuple(random.integers(0, 256, 3)))
+    picture = Image.new("RGB", (side, side), tuple(random.integers(40, 216, 3)))
     pen = ImageDraw.Draw(picture)
-    skin = np.array([232, 190, 160]) * random.uniform(0.3, 1.05)
+    skin = np.array([232, 190, 160]) * random.uniform(0.4, 1.05)
     dark = tuple((skin * random.uniform(0.1, 0.5)).astype(int))
     hair = tuple(random.integers(0, 140, 3))
     x, y = side * (0.5 + random.normal(0, 0.04, 2))
@@ -61,8 +61,8 @@ def _draw(random: np.random.Generator, side: int) -> Image.Image:
     for t in np.linspace(-1, 1, 15):
         ellipse(0.4 * t, 0.5 + bend * (0.5 - t * t), 0.06, random.uniform(0.02, 0.1), (150, 50, 50))
     picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0, side / 80)))
-    light = 1 + random.normal(0, 0.3) * np.linspace(-1, 1, side)[None, :, None]
-    noisy = np.asarray(picture, np.float32) * light + random.normal(0, random.uniform(1, 12), (side, side, 1))
+    light = 1 + random.uniform(-0.3, 0.3) * np.linspace(-1, 1, side)[None, :, None]
+    noisy = np.asarray(picture, np.float32) * light + random.normal(0, random.uniform(2, 8), (side, side, 3))
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 

@@ -11,16 +11,36 @@ _OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).i
 _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 
 
+# The schema asks for this alignment of weights (`force_align`), which the generated Python code does not keep.
+_ALIGNMENT = 16
+
+
+class _AlignedBuffer(schema.BufferT):
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        data = None
+        if self.data is not None and len(self.data):
+            builder.StartVector(1, len(self.data), _ALIGNMENT)
+            builder.head -= len(self.data)
+            builder.Bytes[builder.head : builder.head + len(self.data)] = bytes(self.data)
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
 def inline_buffers(data: bytes) -> bytes:
     """Move weights stored after the flatbuffer into it, where TensorFlow Lite 2.17's C library looks for them.
 
     Without this step the C library stops at `allocate_tensors` with "Input tensor .. lacks data".
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    for buffer in model.buffers:
+    for i, buffer in enumerate(model.buffers):
+        model.buffers[i] = _AlignedBuffer()
         if buffer.offset > 1:  # 0: inside or empty; 1: an empty one stored outside
-            buffer.data = list(data[buffer.offset : buffer.offset + buffer.size])
-        buffer.offset = buffer.size = 0
+            model.buffers[i].data = data[buffer.offset : buffer.offset + buffer.size]
+        else:
+            model.buffers[i].data = buffer.data
     builder = flatbuffers.Builder(len(data))
     builder.Finish(model.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())

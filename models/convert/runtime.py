@@ -10,7 +10,6 @@ from ai_edge_litert.interpreter import Interpreter
 from . import ConversionError
 
 _TYPES = {1: np.float32, 3: np.uint8, 9: np.int8}  # TfLiteType
-_QUANTIZED_XNNPACK = 1 | 2  # TFLITE_XNNPACK_DELEGATE_FLAG_QS8 | _QU8
 
 
 class Runner(Protocol):
@@ -58,13 +57,9 @@ class _Quantization(ctypes.Structure):
 
 
 class _DelegateOptions(ctypes.Structure):
-    # Declared at least as large as any 2.x library's, which fills in the tail itself.
-    _fields_ = [
-        ("num_threads", ctypes.c_int32),
-        ("runtime_flags", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("reserved", ctypes.c_void_p * 16),
-    ]
+    # Larger than any 2.x library's. Only the first field has the same place in all of them; 2.17 follows it with the
+    # flags, whose default has int8 and uint8 switched on.
+    _fields_ = [("num_threads", ctypes.c_int32), ("flags", ctypes.c_uint32), ("reserved", ctypes.c_void_p * 16)]
 
 
 _SIGNATURES = {
@@ -110,8 +105,7 @@ class CRunner:
         if xnnpack:
             delegate = self._c.TfLiteXNNPackDelegateOptionsDefault()
             delegate.num_threads = 1
-            delegate.flags |= _QUANTIZED_XNNPACK
-            self._c.TfLiteInterpreterOptionsAddDelegate(options, self._c.TfLiteXNNPackDelegateCreate(delegate))
+            self._c.TfLiteInterpreterOptionsAddDelegate(options, self._c.TfLiteXNNPackDelegateCreate(ctypes.byref(delegate)))
         self._interpreter = self._c.TfLiteInterpreterCreate(model, options)
         if not self._interpreter or self._c.TfLiteInterpreterAllocateTensors(self._interpreter):
             raise ConversionError(f"TensorFlow Lite {self.version} cannot prepare {path} for running")
