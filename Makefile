@@ -1,0 +1,36 @@
+# `make demo` and `make test` set up what is missing and then do what they say; the rest are their parts.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export CROSS_CONFIG := cross.toml
+
+.PHONY: help setup setup-test build demo test test-fast install bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what building and running needs (apt, TensorFlow Lite, models)
+	@scripts/setup
+
+setup-test: ## Install what the tests need besides (Mosquitto, QEMU, cargo-deny, …)
+	@scripts/setup --tests
+
+demo: setup ## See faces in a picture stream become summaries that an MQTT subscriber receives
+	@scripts/demo
+
+test: setup-test ## Everything: lint, policy, shipped files, unit, property, MQTT and camera tests
+	@scripts/test all
+
+test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
+	@scripts/test fast
+
+build: setup ## Build the release binary
+	cargo build --release --locked
+
+install: ## Install the release binary, library, models and unit (as root; DESTDIR is honoured)
+	@scripts/install
+
+bench: setup ## Run the benchmarks
+	cargo bench --locked
+
+clean: ## Remove what was built
+	cargo clean

@@ -1,0 +1,128 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Camera to emotion summaries over MQTT, without ever storing or sending an image.
+#[derive(Debug, Parser)]
+#[command(name = "emotiond", version, max_term_width = 100)]
+pub struct Cli {
+    /// Say more (repeat for everything); `RUST_LOG` overrides it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: camera (or replay) to summaries
+    Run(RunArgs),
+    /// Try configuration, models, camera and broker, and say what works
+    Check(ConfigArgs),
+    /// List the V4L2 cameras of this machine, their drivers and modes
+    Cameras(CamerasArgs),
+    /// Read emotion off pictures and print it
+    Analyze(AnalyzeArgs),
+    /// Time every stage on this machine
+    Bench(BenchArgs),
+    /// Print the commented default configuration
+    Config(ConfigPrintArgs),
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArgs {
+    /// Configuration file [default: /etc/emotiond/emotiond.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `emotiond run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Camera or replay: `v4l2:/dev/video0`, `replay:PATH` (image, folder of images, MJPEG file) or `replay:-`
+    /// (MJPEG on standard input); overrides `camera.source`
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Where summaries go
+    #[arg(long, value_enum, default_value_t = Destination::Mqtt)]
+    pub publish: Destination,
+    /// Speed of a replay [default: fast to standard output, realtime over MQTT]
+    #[arg(long, value_enum)]
+    pub pace: Option<Pace>,
+}
+
+/// Where `run` publishes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Destination {
+    /// The broker that the configuration names
+    Mqtt,
+    /// Standard output, one JSON line a summary
+    Stdout,
+}
+
+/// Speed of a replay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Pace {
+    /// One nominal second a second; frames that come too fast for the machine are dropped and counted
+    Realtime,
+    /// As fast as the machine can; every due frame is analysed
+    Fast,
+}
+
+/// `emotiond cameras`.
+#[derive(Args, Clone, Debug)]
+pub struct CamerasArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `emotiond analyze`.
+#[derive(Args, Clone, Debug)]
+pub struct AnalyzeArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print one JSON line an image
+    #[arg(long)]
+    pub json: bool,
+    /// Manifest or name of the emotion model, instead of the configured one
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// JPEG or PNG pictures, or folders of them
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+}
+
+/// `emotiond bench`.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Picture to run on [default: a grey 640×480 frame with no face in it]
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    /// Frames a measurement
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub frames: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `emotiond config`.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigPrintArgs {
+    /// Print the JSON Schema of a summary instead
+    #[arg(long)]
+    pub schema: bool,
+}

@@ -1,0 +1,214 @@
+//! `emotiond bench`: what every stage costs on this machine, and what the pipeline adds to its bare parts.
+//!
+//! All stages run in turn within one loop, so that whatever else the machine does hits them alike, and CPU time of
+//! this thread is counted, not time on the wall.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use indicatif::{ProgressBar, ProgressStyle};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use crate::cli::BenchArgs;
+use crate::clock::Moment;
+use crate::config::{Overrides, Settings};
+use crate::daemon;
+use crate::exit::{Code, Failure, OrExit as _};
+use crate::frame::decode::Decoder;
+use crate::frame::{Frame, PixelFormat};
+use crate::health;
+use crate::model::Network;
+use crate::model::manifest::Manifest;
+use crate::source::picture;
+use crate::vision::Vision;
+use crate::zoo;
+
+/// Size of the frame that is timed: what the daemon asks a camera for.
+const SIZE: (u32, u32) = (640, 480);
+/// Rounds before anything is counted: caches fill, the processor wakes up.
+const WARM_UP: u32 = 10;
+
+/// Mean CPU time a frame, milliseconds.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// Faces found in the frame.
+    faces: usize,
+    /// JPEG to RGB, bare.
+    decode_ms: f64,
+    /// Each network of the detector that runs on this frame, bare.
+    detector_invoke_ms: f64,
+    /// Detection: scaling, network, decoding of boxes, suppression.
+    detect_ms: f64,
+    /// The emotion network on one face, bare.
+    emotion_invoke_ms: f64,
+    /// Emotion of one face: crop, network, heads.
+    emotion_ms: f64,
+    /// A whole frame through the pipeline.
+    pipeline_ms: f64,
+    /// The bare parts: decode, detector and, for each face, emotion.
+    bare_ms: f64,
+    /// Pipeline by bare parts.
+    ratio: f64,
+    /// Resident memory after the run, MiB.
+    resident_mib: f64,
+}
+
+/// Times the stages and prints a table.
+///
+/// # Errors
+/// If configuration, models or the picture are unusable.
+pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
+    let overrides = Overrides { trial: true, ..Overrides::default() };
+    let settings = Settings::load(arguments.config.config.as_deref(), &overrides).or_exit(Code::Config)?;
+    let picture = match &arguments.image {
+        Some(path) => picture::read(path).or_exit(Code::NoInput)?,
+        None => RgbImage::from_pixel(SIZE.0, SIZE.1, image::Rgb([128; 3])),
+    };
+    let report = measure(&settings, &picture, arguments.frames).or_exit(Code::Software)?;
+    if arguments.json {
+        let json = serde_json::to_string(&report).or_exit(Code::Software)?;
+        return super::print(&(json + "\n"));
+    }
+    super::print(&table(&report))
+}
+
+fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Result<Report> {
+    let mut frame = encode(picture)?;
+    let mut models = zoo::open(settings)?;
+    let pipeline_models = zoo::open(settings)?;
+    let mut networks = Bare::open(settings)?;
+    let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
+    decoder.decode(&frame, &mut decoded)?;
+    let faces = models.detector.detect(&decoded)?;
+    let mut vision = Vision::new(
+        pipeline_models.detector,
+        pipeline_models.emotion,
+        daemon::vision_settings(settings),
+        Moment::ZERO,
+    );
+    let mut report = Report { faces: faces.len(), ..Report::default() };
+    let progress = ProgressBar::new(u64::from(frames)).with_style(
+        ProgressStyle::with_template("{wide_bar} {pos}/{len} frames").context("a constant template")?,
+    );
+    for round in 0..WARM_UP + frames {
+        let mut sample = [Duration::ZERO; 6];
+        sample[0] = cpu(|| decoder.decode(&frame, &mut decoded).map_err(Into::into))?;
+        sample[1] = cpu(|| networks.detectors())?;
+        sample[2] = cpu(|| models.detector.detect(&decoded).map(drop))?;
+        if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
+            sample[3] = cpu(|| networks.emotion())?;
+            sample[4] = cpu(|| model.read(&decoded, face).map(drop))?;
+        }
+        frame.at = Duration::from_millis(200) * round;
+        sample[5] = cpu(|| {
+            vision.frame(&frame)?;
+            vision.advance(frame.at);
+            Ok(())
+        })?;
+        if round < WARM_UP {
+            continue;
+        }
+        let [decode, invoke, detect, emotion_invoke, emotion, whole] =
+            sample.map(|time| 1000.0 * time.as_secs_f64() / f64::from(frames));
+        report.decode_ms += decode;
+        report.detector_invoke_ms += invoke;
+        report.detect_ms += detect;
+        report.emotion_invoke_ms += emotion_invoke;
+        report.emotion_ms += emotion;
+        report.pipeline_ms += whole;
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    report.bare_ms =
+        report.decode_ms + report.detector_invoke_ms + faces.len() as f64 * report.emotion_invoke_ms;
+    report.ratio = report.pipeline_ms / report.bare_ms;
+    report.resident_mib = health::resident_bytes().map_or(f64::NAN, |bytes| bytes as f64 / 1_048_576.0);
+    Ok(report)
+}
+
+/// The picture as a camera would send it: fitted into the frame, as JPEG.
+fn encode(picture: &RgbImage) -> anyhow::Result<Frame> {
+    let fitted = image::DynamicImage::from(picture.clone()).resize(SIZE.0, SIZE.1, FilterType::Triangle);
+    let mut canvas = RgbImage::from_pixel(SIZE.0, SIZE.1, image::Rgb([96; 3]));
+    let (x, y) = ((SIZE.0 - fitted.width()) / 2, (SIZE.1 - fitted.height()) / 2);
+    image::imageops::replace(&mut canvas, &fitted.into_rgb8(), i64::from(x), i64::from(y));
+    let mut bytes = Vec::new();
+    canvas.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 85))?;
+    let (width, height) = SIZE;
+    Ok(Frame { format: PixelFormat::Mjpeg, width, height, stride: 0, bytes, at: Moment::ZERO })
+}
+
+/// The networks without anything around them.
+struct Bare {
+    detectors: Vec<Network>,
+    emotion: Option<Network>,
+}
+
+impl Bare {
+    fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let models = zoo::open(settings)?;
+        let load = |name: &str| -> anyhow::Result<Network> {
+            let path = zoo::manifest_path(&settings.models.directory, name);
+            Ok(Network::load(Manifest::read(&path)?)?)
+        };
+        Ok(Self {
+            detectors: models.info[..models.detectors]
+                .iter()
+                .map(|m| load(&m.name))
+                .collect::<Result<_, _>>()?,
+            emotion: models.emotion.is_some().then(|| load(&settings.models.emotion)).transpose()?,
+        })
+    }
+
+    fn detectors(&mut self) -> anyhow::Result<()> {
+        self.detectors.iter_mut().try_for_each(|network| Ok(network.invoke()?))
+    }
+
+    fn emotion(&mut self) -> anyhow::Result<()> {
+        self.emotion.as_mut().map_or(Ok(()), |network| Ok(network.invoke()?))
+    }
+}
+
+/// CPU time that `work` takes on this thread.
+fn cpu(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    let before = thread_time();
+    work()?;
+    Ok(thread_time().saturating_sub(before))
+}
+
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+fn table(report: &Report) -> String {
+    let Report { decode_ms, detector_invoke_ms, detect_ms, emotion_invoke_ms, emotion_ms, .. } = report;
+    let faces = report.faces as f64;
+    let rest = report.pipeline_ms - decode_ms - detect_ms - faces * emotion_ms;
+    format!(
+        "CPU time of one {}×{} MJPG frame with {} face(s), milliseconds on one core:\n\
+         \n\
+         JPEG decode                  {decode_ms:8.3}\n\
+         detector, network alone      {detector_invoke_ms:8.3}\n\
+         detector, scaling and boxes  {:8.3}\n\
+         emotion, network alone       {emotion_invoke_ms:8.3}   a face\n\
+         emotion, crop and heads      {:8.3}   a face\n\
+         tracking, summary, wiping    {rest:8.3}\n\
+         pipeline                     {:8.3}   {:.2} × its bare parts ({:.3})\n\
+         \n\
+         resident memory              {:8.1}   MiB\n",
+        SIZE.0,
+        SIZE.1,
+        report.faces,
+        detect_ms - detector_invoke_ms,
+        emotion_ms - emotion_invoke_ms,
+        report.pipeline_ms,
+        report.ratio,
+        report.bare_ms,
+        report.resident_mib,
+    )
+}

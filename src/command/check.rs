@@ -1,0 +1,99 @@
+//! `emotiond check`: tries configuration, models, camera and broker, and says what works.
+
+use std::fmt::Write as _;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::cli::{ConfigArgs, Destination, RunArgs};
+use crate::config::{Overrides, Settings};
+use crate::daemon::feed::Feed;
+use crate::exit::{Code, Failure, OrExit as _};
+use crate::frame::decode::decode;
+use crate::publish::Publisher as _;
+use crate::publish::mqtt::MqttPublisher;
+use crate::publish::settings::Broker;
+use crate::zoo;
+
+/// How long the broker may take to accept the connection.
+const BROKER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tries each thing the daemon needs, prints a line for each, and goes on after a failure.
+///
+/// # Errors
+/// If the configuration is not valid, or at least one thing does not work.
+pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
+    let settings =
+        Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
+    let tries: [(&str, anyhow::Result<String>); 4] = [
+        ("privacy", Ok(privacy(&settings))),
+        ("models", models(&settings)),
+        ("camera", camera(&settings)),
+        ("broker", broker(&settings)),
+    ];
+    let mut text = String::new();
+    let mut failed = 0;
+    for (name, outcome) in tries {
+        let _infallible = match outcome {
+            Ok(found) => writeln!(text, "ok      {name}: {found}"),
+            Err(error) => {
+                failed += 1;
+                writeln!(text, "FAILED  {name}: {error:#}")
+            }
+        };
+    }
+    super::print(&text)?;
+    if failed > 0 {
+        let error = anyhow::anyhow!("{failed} of the things that emotiond needs do not work");
+        return Err(Failure { code: Code::Unavailable, error });
+    }
+    Ok(())
+}
+
+fn privacy(settings: &Settings) -> String {
+    let privacy = &settings.privacy;
+    let emotion = match (&privacy.legal_basis, privacy.emotion()) {
+        (Some(basis), true) if privacy.site.forbids_emotion() => format!("emotion on, because {basis:?}"),
+        (_, true) => "emotion on".to_owned(),
+        (_, false) => {
+            "emotion off (EU AI Act Art. 5(1)(f)): faces are counted, no emotion model is opened".to_owned()
+        }
+    };
+    format!("site {}, {emotion}, at least {} people a window", privacy.site.name(), privacy.min_people)
+}
+
+fn models(settings: &Settings) -> anyhow::Result<String> {
+    let models = zoo::open(settings)?;
+    let names: Vec<_> = models.info.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
+    Ok(names.join(", "))
+}
+
+fn camera(settings: &Settings) -> anyhow::Result<String> {
+    let trial =
+        RunArgs { config: ConfigArgs::default(), source: None, publish: Destination::Mqtt, pace: None };
+    let mut source = Feed::new(settings, &trial).open()?;
+    let frame = source.next()?;
+    let mut picture = image::RgbImage::new(0, 0);
+    decode(&frame, &mut picture)?;
+    Ok(format!("{}; a frame of {}×{} arrived", source.describe(), picture.width(), picture.height()))
+}
+
+fn broker(settings: &Settings) -> anyhow::Result<String> {
+    let mut mqtt = settings.mqtt.clone();
+    if mqtt.broker == Broker::Embedded {
+        // The daemon may be running and hold the port.
+        mqtt.embedded_listen.set_port(0);
+        return Ok(format!("embedded, to listen on {}", settings.mqtt.embedded_listen));
+    }
+    // Another client id, or the running daemon would be thrown off.
+    mqtt.device = format!("{}-check", mqtt.device).parse()?;
+    mqtt.commands = false;
+    mqtt.discovery = None;
+    mqtt.announce = false;
+    let (commands, _) = mpsc::sync_channel(1);
+    let mut publisher = MqttPublisher::start(mqtt, commands)?;
+    let address = publisher.address().clone();
+    let connected = publisher.wait_connected(BROKER_PATIENCE);
+    let _left = publisher.close(Duration::from_secs(1));
+    anyhow::ensure!(connected, "{address} did not accept the connection; the log above says why");
+    Ok(format!("{address} accepted the connection"))
+}

@@ -1,0 +1,189 @@
+//! The configuration file as it is written: TOML in, nothing checked yet but spelling and types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::Site;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub site: Option<Site>,
+    pub device: Option<String>,
+    #[serde(default)]
+    pub camera: Camera,
+    #[serde(default)]
+    pub models: Models,
+    #[serde(default)]
+    pub faces: Faces,
+    #[serde(default)]
+    pub summary: Summary,
+    #[serde(default)]
+    pub privacy: Privacy,
+    #[serde(default)]
+    pub mqtt: Mqtt,
+    #[serde(default)]
+    pub home_assistant: HomeAssistant,
+    #[serde(default, rename = "trigger")]
+    pub triggers: Vec<Trigger>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Camera {
+    pub source: String,
+    pub width: u32,
+    pub height: u32,
+    pub rate: f64,
+    pub timeout: Span,
+    pub replay_fps: f64,
+}
+
+impl Default for Camera {
+    fn default() -> Self {
+        Self {
+            source: "v4l2:/dev/video0".to_owned(),
+            width: 640,
+            height: 480,
+            rate: 5.0,
+            timeout: Span(Duration::from_secs(5)),
+            replay_fps: 25.0,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Models {
+    pub directory: Option<PathBuf>,
+    pub detector: String,
+    pub emotion: String,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self { directory: None, detector: "auto".to_owned(), emotion: "mini-xception-fer2013".to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Faces {
+    pub min_size: u32,
+}
+
+impl Default for Faces {
+    fn default() -> Self {
+        Self { min_size: 40 }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Summary {
+    pub window: Span,
+    pub smoothing: Span,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self { window: Span(Duration::from_secs(10)), smoothing: Span(Duration::from_secs(1)) }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Privacy {
+    pub min_people: u32,
+    pub legal_basis: Option<String>,
+    pub facing: Option<bool>,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self { min_people: 1, legal_basis: None, facing: None }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Mqtt {
+    pub url: String,
+    pub listen: Option<String>,
+    pub username: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
+    pub client_certificate_file: Option<PathBuf>,
+    pub client_key_file: Option<PathBuf>,
+    pub keep_alive: Span,
+    pub queue: usize,
+    pub commands: bool,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            url: "embedded".to_owned(),
+            listen: None,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            client_certificate_file: None,
+            client_key_file: None,
+            keep_alive: Span(Duration::from_secs(30)),
+            queue: 10_000,
+            commands: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HomeAssistant {
+    pub discovery: bool,
+    pub prefix: String,
+}
+
+impl Default for HomeAssistant {
+    fn default() -> Self {
+        Self { discovery: true, prefix: "homeassistant".to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trigger {
+    pub name: String,
+    pub signal: String,
+    pub above: Option<f64>,
+    pub below: Option<f64>,
+    #[serde(default, rename = "for")]
+    pub hold: Span,
+    pub hysteresis: Option<f64>,
+    #[serde(default)]
+    pub cooldown: Span,
+    #[serde(default = "yes")]
+    pub end: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A duration written as `"10s"`, `"1m 30s"` or `"250ms"`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Self).map_err(|error| {
+            serde::de::Error::custom(format!(
+                "{text:?} is not a duration ({error}); write for example \"10s\""
+            ))
+        })
+    }
+}

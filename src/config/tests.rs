@@ -1,0 +1,174 @@
+//! What can be written, what cannot, and what is said about it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::publish::settings::Broker;
+
+fn parse(text: &str) -> Result<Settings, ConfigError> {
+    Settings::parse(text, Path::new("test.toml"), &Overrides::default())
+}
+
+/// The message that a configuration is refused with.
+fn refusal(text: &str) -> String {
+    parse(text).err().unwrap_or_else(|| panic!("accepted:\n{text}")).to_string()
+}
+
+/// The example with every commented-out key switched on, but those whose shown value is only a form to fill in.
+fn example_switched_on() -> String {
+    let forms =
+        ["#device", "#directory", "#legal_basis", "#username", "#password_file", "#ca_file", "#client_"];
+    let on = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
+        Some(rest)
+            if rest.starts_with("[[") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) =>
+        {
+            rest.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    EXAMPLE.lines().map(on).collect::<Vec<_>>().join("\n")
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+}
+
+#[test]
+fn the_shipped_example_is_valid() {
+    let settings = parse(EXAMPLE).unwrap();
+    assert_eq!(settings.privacy.site, Site::Home);
+}
+
+#[test]
+fn what_the_example_shows_as_defaults_are_the_defaults() {
+    let text = example_switched_on();
+    assert!(text.contains("\nwindow = ") && text.contains("\n[[trigger]]"), "{text}");
+    let mut shown = parse(&text).unwrap();
+    assert_eq!(shown.triggers.len(), 1, "the example trigger");
+    shown.triggers.clear();
+    let defaults = parse("site = \"home\"").unwrap();
+    assert_eq!(format!("{shown:#?}"), format!("{defaults:#?}"));
+}
+
+#[test]
+fn every_key_is_in_the_example() {
+    // A key that exists and is not shown would make this list of all keys fail to match.
+    let shape = include_str!("shape.rs");
+    let keys =
+        shape.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ")).map(|(k, _)| k);
+    for key in keys.filter(|key| {
+        !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant"].contains(key)
+    }) {
+        let written = match key {
+            "hold" => "for",
+            "triggers" => continue,
+            "below" => continue, // the counterpart of `above`
+            key => key,
+        };
+        let shown = |line: &str| line.trim_start_matches('#').starts_with(&format!("{written} = "));
+        assert!(EXAMPLE.lines().any(shown), "{written} is not in the example");
+    }
+}
+
+#[test]
+fn the_site_has_no_default() {
+    assert!(refusal("device = \"hall\"").contains("`site` is missing"));
+    assert!(refusal("site = \"garden\"").contains("unknown variant `garden`"));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_name_and_line() {
+    let message = refusal("site = \"home\"\n[camera]\nsorce = \"v4l2:/dev/video0\"\n");
+    assert!(
+        message.contains("line 3") && message.contains("sorce") && message.contains("source"),
+        "{message}"
+    );
+    assert!(refusal("site = \"home\"\n[mqqt]\n").contains("mqqt"));
+    assert!(
+        refusal("site = \"home\"\n[[trigger]]\nname = \"a\"\nsignal = \"faces\"\nabove = 1\nlevel = 2\n")
+            .contains("level")
+    );
+}
+
+#[test]
+fn values_out_of_range_are_refused_with_the_key_and_the_range() {
+    for (text, key) in [
+        ("[camera]\nrate = 0.0", "camera.rate"),
+        ("[camera]\nrate = nan", "camera.rate"),
+        ("[camera]\nwidth = 3", "camera.width"),
+        ("[camera]\nreplay_fps = inf", "camera.replay_fps"),
+        ("[camera]\ntimeout = \"1h\"", "camera.timeout"),
+        ("[camera]\nsource = \"/dev/video0\"", "camera.source"),
+        ("[summary]\nwindow = \"1ms\"", "summary.window"),
+        ("[privacy]\nmin_people = 0", "privacy.min_people"),
+        ("[privacy]\nlegal_basis = \" \"", "privacy.legal_basis"),
+        ("[faces]\nmin_size = 0", "faces.min_size"),
+        ("[mqtt]\nqueue = 0", "mqtt.queue"),
+        ("[mqtt]\nurl = \"http://broker\"", "mqtt.url"),
+        ("[mqtt]\nlisten = \"localhost\"", "mqtt.listen"),
+        ("[mqtt]\nusername = \"a\"", "mqtt.password_file"),
+        ("[mqtt]\nurl = \"mqtt://broker\"\nca_file = \"/ca.pem\"", "mqtts"),
+        ("[home_assistant]\nprefix = \"a/#\"", "home_assistant.prefix"),
+        ("device = \"a/b\"", "a/b"),
+        ("[[trigger]]\nname = \"a\"\nsignal = \"expression.joy\"\nabove = 0.5", "joy"),
+        ("[[trigger]]\nname = \"a\"\nsignal = \"valence\"", "above"),
+    ] {
+        let message = refusal(&format!("site = \"home\"\n{text}\n"));
+        assert!(message.contains(key), "{text}: {message}");
+        assert!(message.contains("test.toml"), "{message}");
+    }
+}
+
+#[test]
+fn durations_are_written_for_people() {
+    let settings = parse("site = \"home\"\n[summary]\nwindow = \"1m 30s\"").unwrap();
+    assert_eq!(settings.window, Duration::from_secs(90));
+    assert!(refusal("site = \"home\"\n[summary]\nwindow = \"ten\"").contains("\"10s\""));
+}
+
+#[test]
+fn emotion_is_forbidden_in_education_and_at_work_unless_a_reason_is_given() {
+    for (site, emotion) in
+        [("home", true), ("retail", true), ("research", true), ("education", false), ("workplace", false)]
+    {
+        let privacy = parse(&format!("site = \"{site}\"")).unwrap().privacy;
+        assert_eq!((privacy.emotion(), privacy.facing), (emotion, emotion), "{site}");
+        let text = format!("site = \"{site}\"\n[privacy]\nlegal_basis = \"fatigue warning, safety\"\n");
+        assert!(parse(&text).unwrap().privacy.emotion(), "{site}");
+    }
+    let asked = parse("site = \"education\"\n[privacy]\nfacing = true\n").unwrap().privacy;
+    assert!(asked.facing && !asked.emotion());
+}
+
+#[test]
+fn an_embedded_broker_that_others_can_reach_asks_for_credentials() {
+    let open = "site = \"home\"\n[mqtt]\nlisten = \"0.0.0.0:1883\"\n";
+    assert!(refusal(open).contains("password_file"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let text = format!("{open}username = \"hall\"\npassword_file = {file:?}\n");
+    let settings = parse(&text).unwrap();
+    assert_eq!(settings.mqtt.broker, Broker::Embedded);
+    assert!(!format!("{settings:?}").contains("hunter2"), "a password must not be printable");
+}
+
+#[test]
+fn the_command_line_overrides_the_source() {
+    let overrides = Overrides { source: Some("replay:-".to_owned()), trial: false };
+    let settings = Settings::parse("site = \"home\"", Path::new("test.toml"), &overrides).unwrap();
+    assert_eq!(settings.camera.source.to_string(), "replay:-");
+}
+
+#[test]
+fn a_missing_file_is_named_with_the_remedy() {
+    let message = Settings::load(Some(Path::new("/nonexistent/emotiond.toml")), &Overrides::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("/nonexistent/emotiond.toml") && message.contains("emotiond config"),
+        "{message}"
+    );
+}

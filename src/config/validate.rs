@@ -1,0 +1,175 @@
+//! From what is written to what makes sense. Messages name the key, its value and what it may be.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+
+use super::{CameraSettings, HomeAssistantSettings, ModelSettings, PrivacySettings, Settings, shape};
+use crate::publish::settings::{
+    Broker, ClientCertificate, Credentials, DeviceName, MqttSettings, Password, TlsSettings,
+};
+
+pub(super) fn settings(file: shape::File) -> Result<Settings> {
+    let Some(site) = file.site else {
+        bail!(
+            "`site` is missing: say where the device stands, as the first line of the file: site = \"home\" \
+             (or \"retail\", \"research\", \"education\", \"workplace\"); the law that applies depends on it"
+        );
+    };
+    let device = device(file.device)?;
+    let privacy = PrivacySettings {
+        site,
+        min_people: within("privacy.min_people", file.privacy.min_people, 1, 1000)?,
+        legal_basis: match file.privacy.legal_basis {
+            Some(text) if text.trim().is_empty() => {
+                bail!(
+                    "`privacy.legal_basis` is empty: state the medical or safety reason, or leave the key out"
+                )
+            }
+            other => other,
+        },
+        facing: file.privacy.facing.unwrap_or(!site.forbids_emotion()),
+    };
+    let camera = CameraSettings {
+        source: file.camera.source.parse().map_err(|error: String| anyhow!("`camera.source`: {error}"))?,
+        width: within("camera.width", file.camera.width, 64, 8192)?,
+        height: within("camera.height", file.camera.height, 64, 8192)?,
+        rate: within("camera.rate", file.camera.rate, 0.1, 60.0)?,
+        timeout: span(
+            "camera.timeout",
+            file.camera.timeout,
+            Duration::from_millis(500),
+            Duration::from_secs(30),
+        )?,
+        replay_fps: within("camera.replay_fps", file.camera.replay_fps, 0.1, 240.0)?,
+    };
+    let summary = file.summary;
+    let second = Duration::from_secs(1);
+    Ok(Settings {
+        models: ModelSettings {
+            directory: file.models.directory.map_or_else(models_directory, Ok)?,
+            detector: file.models.detector,
+            emotion: file.models.emotion,
+        },
+        min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
+        window: span("summary.window", summary.window, second, 3600 * second)?,
+        smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
+        mqtt: mqtt(file.mqtt, device.clone())?,
+        home_assistant: HomeAssistantSettings {
+            discovery: file.home_assistant.discovery,
+            prefix: topic_prefix(file.home_assistant.prefix)?,
+        },
+        triggers: super::triggers::checked(file.triggers)?,
+        device,
+        camera,
+        privacy,
+    })
+}
+
+fn device(configured: Option<String>) -> Result<DeviceName> {
+    let (name, from) = match configured {
+        Some(name) => (name, "`device`"),
+        None => {
+            let name =
+                std::fs::read_to_string("/proc/sys/kernel/hostname").context("the host name is unknown")?;
+            (name.trim().to_owned(), "`device` is not set, and the host name cannot stand in for it")
+        }
+    };
+    name.parse().context(from)
+}
+
+fn mqtt(mqtt: shape::Mqtt, device: DeviceName) -> Result<MqttSettings> {
+    let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
+    let credentials = match (mqtt.username, mqtt.password_file) {
+        (Some(username), Some(file)) => {
+            Some(Credentials { username, password: Password::read(&file).context("`mqtt.password_file`")? })
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            bail!("`mqtt.username` needs `mqtt.password_file`: a file that holds the password")
+        }
+        (None, Some(_)) => bail!("`mqtt.password_file` needs `mqtt.username`"),
+    };
+    let client = match (mqtt.client_certificate_file, mqtt.client_key_file) {
+        (Some(certificate_file), Some(key_file)) => Some(ClientCertificate { certificate_file, key_file }),
+        (None, None) => None,
+        _ => bail!("`mqtt.client_certificate_file` and `mqtt.client_key_file` go together"),
+    };
+    let tls = TlsSettings { ca_file: mqtt.ca_file, client };
+    let encrypted = matches!(&broker, Broker::Remote(address) if address.tls);
+    ensure!(
+        encrypted || (tls.ca_file.is_none() && tls.client.is_none()),
+        "`mqtt.url` is {:?}, which is not encrypted, but certificates are given; write mqtts://",
+        mqtt.url
+    );
+    let listen: Option<SocketAddr> = match &mqtt.listen {
+        Some(text) => Some(text.parse().with_context(|| {
+            format!("`mqtt.listen` is {text:?}; write an address and a port, for example \"127.0.0.1:1883\"")
+        })?),
+        None => None,
+    };
+    ensure!(
+        listen.is_none() || broker == Broker::Embedded,
+        "`mqtt.listen` is for the embedded broker; `mqtt.url` is {:?}",
+        mqtt.url
+    );
+    let mut settings = MqttSettings::new(broker, device);
+    if let Some(listen) = listen {
+        ensure!(
+            listen.ip().is_loopback() || credentials.is_some(),
+            "`mqtt.listen` is {listen}, which others can reach: set `mqtt.username` and `mqtt.password_file`, \
+             or listen on 127.0.0.1"
+        );
+        settings.embedded_listen = listen;
+    }
+    settings.credentials = credentials;
+    settings.tls = tls;
+    settings.keep_alive =
+        span("mqtt.keep_alive", mqtt.keep_alive, Duration::from_secs(5), Duration::from_secs(3600))?;
+    settings.queue = within("mqtt.queue", mqtt.queue, 16, 1_000_000)?;
+    settings.commands = mqtt.commands;
+    Ok(settings)
+}
+
+fn topic_prefix(prefix: String) -> Result<String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+    ensure!(
+        !prefix.is_empty() && prefix.chars().all(good) && !prefix.starts_with('/') && !prefix.ends_with('/'),
+        "`home_assistant.prefix` is {prefix:?}; it is the start of a topic: letters, digits, '-', '_' and inner '/'"
+    );
+    Ok(prefix)
+}
+
+/// The models' folder of this installation: beside the program as packages put it, or of the source tree that
+/// the program was built in.
+fn models_directory() -> Result<PathBuf> {
+    let program =
+        std::env::current_exe().context("the program's own path is unknown; set `models.directory`")?;
+    let beside = program.parent().into_iter().flat_map(|folder| {
+        ["../share/emotiond/models", "../../models", "../../../models"].map(|path| folder.join(path))
+    });
+    let mut candidates = beside.chain([PathBuf::from("/usr/share/emotiond/models")]);
+    let found = candidates.find(|path| path.join("blazeface-short.toml").is_file());
+    found.and_then(|path| path.canonicalize().ok()).context(
+        "no models found beside the program or in /usr/share/emotiond/models; set `models.directory` to the folder \
+         with the manifests (*.toml)",
+    )
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, least: T, most: T) -> Result<T> {
+    ensure!(value >= least && value <= most, "`{key}` is {value}; it may be {least} to {most}");
+    Ok(value)
+}
+
+fn span(key: &str, span: shape::Span, least: Duration, most: Duration) -> Result<Duration> {
+    ensure!(
+        span.0 >= least && span.0 <= most,
+        "`{key}` is {}; it may be {} to {}",
+        humantime::format_duration(span.0),
+        humantime::format_duration(least),
+        humantime::format_duration(most)
+    );
+    Ok(span.0)
+}

@@ -1,0 +1,117 @@
+//! The daemon: the only place that knows every stage. Starts the threads, serves signals and commands, stops in order.
+
+pub mod camera;
+mod control;
+pub mod feed;
+pub mod mailbox;
+mod reports;
+mod sight;
+
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::cli::{Destination, RunArgs};
+use crate::config::{Overrides, Settings};
+use crate::exit::{Code, Failure, OrExit as _};
+use crate::source::SourceError;
+use crate::summary::{EmotionPolicy, SummarySettings};
+use crate::systemd::Supervisor;
+use crate::tracking::TrackerSettings;
+use crate::trigger::Gate;
+use crate::vision::{Outcome, VisionSettings};
+use control::{Control, Next, Session};
+
+/// What the threads tell the main thread.
+#[derive(Debug)]
+enum Event {
+    /// Vision has something to publish.
+    Outcome(Box<Outcome>),
+    /// The source is over, for good or for bad; its last window has been sent before this.
+    Ended(Result<(), SourceError>),
+    /// A network could not be run.
+    Failed(anyhow::Error),
+}
+
+/// Messages between threads that may wait: more means that the main thread hangs, and then vision has to hang with it,
+/// so that the watchdog sees it.
+const EVENTS: usize = 256;
+
+/// Runs until the source is over or the process is told to stop.
+///
+/// # Errors
+/// With the exit code that tells systemd whether another try makes sense.
+pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
+    let supervisor = Supervisor::from_environment();
+    let mut settings = load(arguments)?;
+    let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
+    let signals = signals()?;
+    log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
+    loop {
+        let control = Control::start(settings, arguments, supervisor, &mut session, &signals)?;
+        supervisor.ready();
+        match control.serve(|| load(arguments)) {
+            Ok(Next::Reload(new)) => settings = *new,
+            Ok(Next::Exit) => {
+                supervisor.stopping();
+                log::info!("emotiond ends");
+                return Ok(());
+            }
+            Err(failure) => {
+                supervisor.stopping();
+                return Err(failure);
+            }
+        }
+    }
+}
+
+fn load(arguments: &RunArgs) -> Result<Settings, Failure> {
+    let overrides = Overrides {
+        source: arguments.source.clone(),
+        trial: arguments.source.is_some() && arguments.publish == Destination::Stdout,
+    };
+    Settings::load(arguments.config.config.as_deref(), &overrides).or_exit(Code::Config)
+}
+
+/// A channel on which termination and reload requests arrive.
+fn signals() -> Result<Receiver<i32>, Failure> {
+    let (sender, receiver) = mpsc::channel();
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]).or_exit(Code::Software)?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(signal).is_err() {
+                    return;
+                }
+            }
+        })
+        .or_exit(Code::Software)?;
+    Ok(receiver)
+}
+
+/// What vision needs to know of the configuration.
+#[must_use]
+pub fn vision_settings(settings: &Settings) -> VisionSettings {
+    let privacy = &settings.privacy;
+    let emotion = if privacy.emotion() { EmotionPolicy::Allowed } else { EmotionPolicy::Forbidden };
+    let summary = SummarySettings {
+        window: settings.window,
+        // Two frames may be missed before a face is no longer there.
+        hold: Duration::from_secs_f64(3.0 / settings.camera.rate).max(SummarySettings::default().hold),
+        emotion,
+        facing: privacy.facing,
+        min_people: privacy.min_people,
+        ..SummarySettings::default()
+    };
+    VisionSettings {
+        min_face: settings.min_face,
+        smoothing: settings.smoothing,
+        tracker: TrackerSettings::default(),
+        summary,
+        triggers: settings.triggers.clone(),
+        gate: Gate { emotion, facing: privacy.facing, min_people: privacy.min_people },
+    }
+}

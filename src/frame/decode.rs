@@ -1,0 +1,182 @@
+//! Decoding a [`Frame`] to RGB.
+//!
+//! Every size is checked before a byte is read: a truncated frame is an error, never a panic and never half a picture.
+//! YUV is BT.601 in limited range (luma 16..=235, chroma 16..=240), V4L2's default for cameras; JPEG is in full range,
+//! as JFIF has it; `GREY` is taken as it is, 0..=255.
+
+mod jpeg;
+mod packed;
+mod planar;
+
+use image::RgbImage;
+
+use super::{Frame, PixelFormat};
+
+/// The largest picture that is decoded, in pixels: 48 megapixels, beyond any camera that streams, so that a crafted JPEG
+/// of a few hundred bytes cannot ask for gigabytes.
+pub const MAX_PIXELS: u64 = 48_000_000;
+
+/// Why a frame could not be decoded. The frame is to be counted as corrupt and skipped.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than the format and the size need.
+    #[error("truncated {format} frame: {found} bytes where {expected} are needed")]
+    Truncated {
+        /// The frame's format.
+        format: PixelFormat,
+        /// Bytes needed at least.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// Width or height is zero, or rows overlap.
+    #[error("impossible frame size {width}×{height} with {stride} bytes a row")]
+    Size {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Bytes from row to row.
+        stride: u32,
+    },
+    /// More than [`MAX_PIXELS`].
+    #[error("a picture of {width}×{height} is too large to decode")]
+    TooLarge {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// The JPEG is cut, damaged or of a kind that cannot be decoded.
+    #[error("damaged JPEG: {0}")]
+    Jpeg(String),
+}
+
+/// Decodes frames, keeping its working memory from one to the next.
+#[derive(Default)]
+pub struct Decoder {
+    jpeg: jpeg::Scratch,
+}
+
+impl Decoder {
+    /// Decodes a frame into `picture`, which takes on the frame's size (a JPEG's own size, whatever the frame says).
+    /// Allocates nothing for the picture if the size is that of the last one.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]; `picture` then holds nothing of use.
+    pub fn decode(&mut self, frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
+        if frame.format == PixelFormat::Mjpeg {
+            return self.jpeg.decode(&frame.bytes, picture);
+        }
+        let layout = Layout::of(frame)?;
+        let rgb = resize(picture, frame.width, frame.height)?;
+        match frame.format {
+            PixelFormat::Yuyv => packed::yuyv(&layout, &frame.bytes, rgb),
+            PixelFormat::Uyvy => packed::uyvy(&layout, &frame.bytes, rgb),
+            PixelFormat::Grey => packed::grey(&layout, &frame.bytes, rgb),
+            PixelFormat::Rgb3 => packed::rgb(&layout, &frame.bytes, rgb),
+            PixelFormat::Nv12 => planar::nv12(&layout, &frame.bytes, rgb),
+            PixelFormat::Yu12 => planar::yu12(&layout, &frame.bytes, rgb),
+            PixelFormat::Mjpeg => unreachable!("handled above"),
+        }
+        Ok(())
+    }
+}
+
+/// Decodes one frame with working memory of its own; for many frames keep a [`Decoder`].
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode(frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
+    Decoder::default().decode(frame, picture)
+}
+
+/// Gives `picture` the wanted size, reusing its memory, and lends its samples.
+fn resize(picture: &mut RgbImage, width: u32, height: u32) -> Result<&mut [u8], DecodeError> {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(DecodeError::TooLarge { width, height });
+    }
+    if picture.dimensions() != (width, height) {
+        let mut samples = std::mem::take(picture).into_raw();
+        samples.resize(width as usize * height as usize * 3, 0);
+        *picture = RgbImage::from_raw(width, height, samples).expect("three samples a pixel were made");
+    }
+    Ok(picture)
+}
+
+/// Where the rows of an uncompressed frame are; a `Layout` exists only if the frame holds them all.
+struct Layout {
+    width: usize,
+    height: usize,
+    /// Bytes from row to row of the first plane.
+    stride: usize,
+    /// Bytes used of a row of the first plane.
+    row: usize,
+}
+
+impl Layout {
+    fn of(frame: &Frame) -> Result<Self, DecodeError> {
+        let (width, height) = (u64::from(frame.width), u64::from(frame.height));
+        let row = match frame.format {
+            PixelFormat::Yuyv | PixelFormat::Uyvy => width.div_ceil(2) * 4,
+            PixelFormat::Rgb3 => width * 3,
+            PixelFormat::Nv12 | PixelFormat::Yu12 | PixelFormat::Grey | PixelFormat::Mjpeg => width,
+        };
+        // The interleaved chroma of an odd width is one byte wider than the luma.
+        let packed = if frame.format == PixelFormat::Nv12 { width.next_multiple_of(2) } else { row };
+        let stride = if frame.stride == 0 { packed } else { u64::from(frame.stride) };
+        if width == 0 || height == 0 || stride < packed {
+            return Err(DecodeError::Size { width: frame.width, height: frame.height, stride: frame.stride });
+        }
+        // The last row of the last plane may end without its padding.
+        let chroma_rows = height.div_ceil(2);
+        let expected = match frame.format {
+            PixelFormat::Nv12 => stride * height + stride * (chroma_rows - 1) + width.div_ceil(2) * 2,
+            PixelFormat::Yu12 => {
+                stride * height + stride.div_ceil(2) * (2 * chroma_rows - 1) + width.div_ceil(2)
+            }
+            _ => stride * (height - 1) + row,
+        };
+        let found = frame.bytes.len() as u64;
+        if found < expected {
+            return Err(DecodeError::Truncated { format: frame.format, expected, found });
+        }
+        // The bytes are in memory, so what they hold fits usize.
+        Ok(Self {
+            width: width as usize,
+            height: height as usize,
+            stride: stride as usize,
+            row: row as usize,
+        })
+    }
+
+    /// The rows of the first plane, each with its row of output.
+    fn rows<'a>(
+        &self,
+        bytes: &'a [u8],
+        rgb: &'a mut [u8],
+    ) -> impl Iterator<Item = (&'a [u8], &'a mut [u8])> + use<'a> {
+        let row = self.row;
+        let lines = bytes.chunks(self.stride).take(self.height).map(move |line| &line[..row]);
+        lines.zip(rgb.chunks_exact_mut(self.width * 3))
+    }
+}
+
+/// The chroma part of BT.601 in limited range, for all pixels that share it: what is added to red, green and blue, in
+/// 1/256 and with the rounding half.
+#[inline(always)]
+fn chroma(u: u8, v: u8) -> [i32; 3] {
+    let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+    [409 * v + 128, 128 - 100 * u - 208 * v, 516 * u + 128]
+}
+
+/// One pixel of BT.601 in limited range.
+#[inline(always)]
+fn pixel(y: u8, chroma: [i32; 3]) -> [u8; 3] {
+    let y = 298 * (i32::from(y) - 16);
+    chroma.map(|c| ((y + c) >> 8).clamp(0, 255) as u8)
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,40 @@
+//! emotiond's command line: parse, start logging, hand over to the command, turn its error into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use emotiond::cli::{Cli, Command};
+use emotiond::{command, daemon, logging};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.verbose);
+    die_whole();
+    let result = match &cli.command {
+        Command::Run(arguments) => daemon::run(arguments),
+        Command::Check(arguments) => command::check::run(arguments),
+        Command::Cameras(arguments) => command::cameras::run(arguments),
+        Command::Analyze(arguments) => command::analyze::run(arguments),
+        Command::Bench(arguments) => command::bench::run(arguments),
+        Command::Config(arguments) => command::config::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::error!("{failure}");
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}
+
+/// A panic on any thread ends the process with a log line: a daemon that lost one of its threads is worse than one
+/// that systemd starts again. Replaces the default message so that it reaches the journal with its priority.
+fn die_whole() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place =
+            panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        let reason = panic.payload_as_str().unwrap_or("unknown reason");
+        log::error!("internal error{place}: {reason}; this is a bug, please report it with this line");
+        std::process::exit(i32::from(emotiond::exit::Code::Software as u8));
+    }));
+}

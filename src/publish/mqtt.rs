@@ -1,0 +1,167 @@
+//! Messages to an MQTT broker, through a thread of their own.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::payload::Message;
+use crate::publish::command::{Command, Inbox};
+use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
+use crate::publish::outbox::Outgoing;
+use crate::publish::session::{LARGEST_MESSAGE, Shared, Worker};
+use crate::publish::settings::{Address, Broker, MqttSettings};
+use crate::publish::{Counters, Publisher, tls};
+
+/// Publishes at QoS 1 and keeps what the broker has not acknowledged.
+///
+/// At every connection it subscribes to commands and announces, retained: `status` (`online`; `offline` is the last
+/// will), Home Assistant's discovery message, and the last `info` and `pause/state` that were published.
+pub struct MqttPublisher {
+    shared: Arc<Shared>,
+    settings: MqttSettings,
+    address: Address,
+    thread: Option<JoinHandle<()>>,
+    embedded: Option<EmbeddedBroker>,
+}
+
+impl MqttPublisher {
+    /// Starts the publisher's thread, and the embedded broker if that is the one, and returns at once: a broker that
+    /// is not there is reported in the log and tried again until it is. Commands go to `commands`.
+    ///
+    /// # Errors
+    /// If the certificates cannot be read, or the embedded broker cannot listen.
+    pub fn start(settings: MqttSettings, commands: SyncSender<Command>) -> anyhow::Result<Self> {
+        let (address, embedded) = match &settings.broker {
+            Broker::Remote(address) => (address.clone(), None),
+            Broker::Embedded => {
+                let embedded = EmbeddedBroker::start(EmbeddedSettings {
+                    listen: settings.embedded_listen,
+                    credentials: settings.credentials.clone(),
+                })?;
+                (embedded.address(), Some(embedded))
+            }
+        };
+        if address.tls {
+            tls::client_config(&settings.tls)?;
+        }
+        let shared = Arc::new(Shared::new(settings.queue));
+        {
+            let mut state = shared.lock();
+            if settings.announce {
+                state.outbox.push(Outgoing::new(Message::status(true), &settings.device));
+            }
+            if let Some(discovery) = &settings.discovery {
+                state.outbox.push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()));
+            }
+        }
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            address: address.clone(),
+            inbox: settings.commands.then(|| Inbox::new(&settings.device, commands, Instant::now())),
+            settings: settings.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("publisher".into())
+            .spawn(move || worker.run())
+            .context("failed to start the publisher's thread")?;
+        Ok(Self { shared, settings, address, thread: Some(thread), embedded })
+    }
+
+    /// Where the broker is; tells the port of an embedded one.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Waits until the broker has accepted us, or until `within` has passed; gives whether it has.
+    #[must_use]
+    pub fn wait_connected(&self, within: Duration) -> bool {
+        self.shared.wait(within, |state| state.live.is_some()).live.is_some()
+    }
+
+    fn end_thread(&mut self, within: Duration) {
+        let ended = self.shared.wait(within, |state| state.ended).ended;
+        let Some(thread) = self.thread.take().filter(|_| ended) else {
+            // It waits for the network, with bounds of its own, and holds nothing that anybody else waits for.
+            return;
+        };
+        if thread.join().is_err() {
+            log::error!("the publisher's thread has panicked: this is a bug");
+        }
+    }
+}
+
+impl Publisher for MqttPublisher {
+    fn publish(&mut self, message: Message) -> anyhow::Result<()> {
+        if message.body.len() > LARGEST_MESSAGE {
+            // No broker would be the better for it, and the client would cut the connection over it, for ever.
+            bail!("a message of {} bytes is too large to be published", message.body.len());
+        }
+        let message = Outgoing::new(message, &self.settings.device);
+        if !rumqttc::valid_topic(&message.topic) {
+            bail!("{:?} cannot be published on: a name in it has a \"+\" or \"#\"", message.topic);
+        }
+        let mut state = self.shared.lock();
+        if state.stop {
+            bail!("the connection to the broker has been closed for good");
+        }
+        state.outbox.push(message);
+        state.pump();
+        Ok(())
+    }
+
+    fn flush(&mut self, within: Duration) -> anyhow::Result<usize> {
+        let state = self.shared.wait(within, |state| state.ended || state.outbox.waiting() == 0);
+        Ok(state.outbox.waiting())
+    }
+
+    /// Publishes `offline`, waits for all acknowledgements, disconnects. If they do not come in time, the connection is
+    /// dropped without a good-bye instead: the broker then publishes `offline` itself.
+    fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
+        let deadline = Instant::now() + within;
+        let mut state = self.shared.lock();
+        if !state.stop {
+            state.stop = true;
+            if self.settings.announce {
+                state.outbox.push(Outgoing::new(Message::status(false), &self.settings.device));
+            }
+            state.pump();
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+        let mut state = self.shared.wait(within, |state| state.live.is_none() || state.outbox.waiting() == 0);
+        let left = state.outbox.waiting();
+        let said = left == 0 && state.live.take_if(|client| client.try_disconnect().is_ok()).is_some();
+        if !said {
+            state.abandon();
+        }
+        drop(state);
+        self.end_thread(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100)));
+        if let Some(embedded) = self.embedded.take() {
+            embedded.stop();
+        }
+        Ok(left)
+    }
+
+    fn counters(&self) -> Counters {
+        let state = self.shared.lock();
+        Counters {
+            delivered: state.outbox.delivered(),
+            waiting: state.outbox.waiting(),
+            dropped: state.outbox.dropped(),
+            connected: state.live.is_some(),
+            connections: state.connections,
+        }
+    }
+}
+
+impl Drop for MqttPublisher {
+    /// Without [`Publisher::close`] before, the connection ends without a good-bye.
+    fn drop(&mut self) {
+        self.shared.lock().abandon();
+        self.shared.changed.notify_all();
+    }
+}

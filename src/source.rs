@@ -1,0 +1,99 @@
+//! Where frames come from: a V4L2 camera or a replay of recorded pictures.
+
+mod device;
+pub mod list;
+pub mod mjpeg;
+pub mod mode;
+pub mod negotiate;
+pub mod picture;
+pub mod replay;
+mod spec;
+pub mod v4l2;
+
+use std::time::Duration;
+
+use crate::frame::Frame;
+
+pub use spec::{OpenOptions, Spec, open};
+
+/// A running source of frames. Dropping it closes the device.
+pub trait FrameSource: Send {
+    /// Waits for the next frame.
+    ///
+    /// # Errors
+    /// See [`SourceError`]; after [`SourceError::Gone`] and [`SourceError::End`] the source is to be dropped.
+    fn next(&mut self) -> Result<Frame, SourceError>;
+
+    /// What is being captured, for a log line ("640×480 MJPG at 30 fps from USB Camera").
+    fn describe(&self) -> String;
+
+    /// Frames the source itself knows to be lost or unusable since the last call (gaps in the driver's
+    /// sequence numbers, buffers flagged as damaged).
+    fn take_losses(&mut self) -> Losses {
+        Losses::default()
+    }
+}
+
+/// Frames that never became a [`Frame`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Losses {
+    /// Frames the driver dropped.
+    pub dropped: u64,
+    /// Frames that arrived damaged.
+    pub corrupt: u64,
+}
+
+/// Why no frame came.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The replay is over. Not a failure.
+    #[error("the replay has ended")]
+    End,
+    /// The device is not there, or has just been unplugged.
+    #[error("{what} is gone: {reason}; plug it in or check the path")]
+    Gone {
+        /// Which device.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The device is there but delivers nothing.
+    #[error("{what} delivered no frame for {after:?}; check its cable and power")]
+    TimedOut {
+        /// Which device.
+        what: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// Another program holds the device.
+    #[error("{what} is in use by another program; stop that one (`fuser -v` names it)")]
+    Busy {
+        /// Which device.
+        what: String,
+    },
+    /// No permission to open the device.
+    #[error("no permission to open {what}; add the user to the group that owns it (usually `video`)")]
+    Denied {
+        /// Which device.
+        what: String,
+    },
+    /// The device or file can never work as it is; `remedy` says what to do instead.
+    #[error("{what} cannot be used: {reason}; {remedy}")]
+    Unsupported {
+        /// Which device or file.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// Anything else the system said.
+    #[error("reading {what} failed: {error}")]
+    Io {
+        /// Which device or file.
+        what: String,
+        /// What the system said.
+        #[source]
+        error: std::io::Error,
+    },
+}

@@ -1,0 +1,74 @@
+//! What a decoder has to know of a frame before it decodes it.
+
+use super::{Step, Walk};
+
+/// The parts of a whole JPEG frame.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Outline {
+    /// Width in pixels, not 0.
+    pub width: u32,
+    /// Height in pixels, not 0.
+    pub height: u32,
+    /// Whether the frame is coded in successive scans of growing detail.
+    pub progressive: bool,
+    /// Number of scans; 1 in what cameras send.
+    pub scans: u32,
+    /// Whether the frame brings its own Huffman tables.
+    pub huffman_tables: bool,
+    /// Offset of the first scan's SOS marker.
+    pub scan: usize,
+    /// Offset behind the EOI marker; what follows is padding.
+    pub end: usize,
+}
+
+/// Reads a frame's outline.
+///
+/// # Errors
+/// What is wrong, if the bytes are not one whole JPEG frame: no SOI at the start, a segment that overlaps the end, no
+/// picture, or no EOI.
+pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
+    if !bytes.starts_with(&[0xff, 0xd8]) {
+        return Err("no start of image");
+    }
+    let mut outline = Outline::default();
+    let mut scan = None;
+    let mut walk = Walk::new();
+    let mut at = 2;
+    let end = loop {
+        let mut problem = None;
+        let step = walk.step(bytes, at, &mut |segment| match segment.marker {
+            0xc4 => outline.huffman_tables |= scan.is_none(),
+            0xc0..=0xcf if segment.marker != 0xc8 && segment.marker != 0xcc && outline.width == 0 => {
+                outline.progressive = segment.marker & 3 == 2;
+                match bytes.get(segment.at + 5..segment.at + 9).and_then(<[u8]>::first_chunk) {
+                    Some(&[h1, h0, w1, w0]) => {
+                        outline.width = u32::from(u16::from_be_bytes([w1, w0]));
+                        outline.height = u32::from(u16::from_be_bytes([h1, h0]));
+                    }
+                    None => problem = Some("cut in its header"),
+                }
+            }
+            0xda => {
+                outline.scans += 1;
+                scan.get_or_insert(segment.at);
+            }
+            _ => {}
+        });
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
+        match step {
+            Step::More(next) if next == at || next >= bytes.len() => {
+                return Err("no end of image: the frame is cut");
+            }
+            Step::More(next) => at = next,
+            Step::End(end) => break end,
+            Step::Restart(_) => return Err("another frame starts in its middle"),
+            Step::Broken(_) => return Err("not a marker where one must be"),
+        }
+    };
+    if outline.width == 0 || outline.height == 0 {
+        return Err("no picture size");
+    }
+    Ok(Outline { scan: scan.ok_or("no scan")?, end, ..outline })
+}

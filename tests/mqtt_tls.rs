@@ -1,0 +1,162 @@
+//! TLS against a real Mosquitto, with certificates made by the test.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use emotiond::publish::Publisher;
+use emotiond::publish::mqtt::MqttPublisher;
+use emotiond::publish::settings::{ClientCertificate, MqttSettings, TlsSettings};
+use tempfile::TempDir;
+
+use support::certificates::{Authority, Validity};
+use support::mosquitto::{Mosquitto, Options};
+use support::{PATIENCE, log};
+
+struct Site {
+    folder: TempDir,
+    authority: Authority,
+}
+
+impl Site {
+    fn new() -> Self {
+        log::capture();
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path(), "authority");
+        Self { folder, authority }
+    }
+
+    /// A broker with a certificate for `host`; if `clients` is given, it demands certificates of that authority.
+    fn broker(&self, host: &str, validity: Validity, clients: Option<&Authority>) -> Mosquitto {
+        let (certificate, key) = self.authority.sign(host, validity);
+        let tls = Some((certificate, key, clients.map(Authority::certificate)));
+        Mosquitto::start_with(&Options { tls, ..Options::default() })
+    }
+
+    fn other_authority(&self) -> Authority {
+        Authority::new(self.folder.path(), "other")
+    }
+}
+
+fn publisher(
+    broker: &Mosquitto,
+    ca_file: Option<PathBuf>,
+    client: Option<(PathBuf, PathBuf)>,
+) -> MqttPublisher {
+    let url = format!("mqtts://127.0.0.1:{}", broker.port());
+    let mut settings = MqttSettings::new(url.parse().unwrap(), "hall".parse().unwrap());
+    settings.retry = (Duration::from_millis(50), Duration::from_millis(200));
+    settings.tls = TlsSettings {
+        ca_file,
+        client: client.map(|(certificate_file, key_file)| ClientCertificate { certificate_file, key_file }),
+    };
+    MqttPublisher::start(settings, sync_channel(1).0).unwrap()
+}
+
+/// The line that tells a person why there is no connection.
+fn failure(publisher: &MqttPublisher) -> String {
+    let line = log::line(&["ERROR", &publisher.address().to_string()]);
+    assert_eq!(publisher.counters().connections, 0);
+    line
+}
+
+#[test]
+fn believes_its_own_authority() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Now, None);
+    let mut publisher = publisher(&broker, Some(site.authority.certificate()), None);
+    assert!(publisher.wait_connected(PATIENCE), "{}", broker.log());
+    assert_eq!(publisher.close(PATIENCE).unwrap(), 0);
+}
+
+#[test]
+fn believes_no_other() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Now, None);
+    let other = site.other_authority().certificate();
+    let line = failure(&publisher(&broker, Some(other.clone()), None));
+    assert!(line.contains("unknown authority") && line.contains(other.to_str().unwrap()), "{line}");
+}
+
+#[test]
+fn does_not_find_its_own_authority_among_the_system_s() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Now, None);
+    let line = failure(&publisher(&broker, None, None));
+    assert!(line.contains("unknown authority") && line.contains("set ca_file"), "{line}");
+}
+
+#[test]
+fn believes_nothing_expired() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Past, None);
+    let line = failure(&publisher(&broker, Some(site.authority.certificate()), None));
+    assert!(line.contains("has expired") && line.contains("clock"), "{line}");
+}
+
+#[test]
+fn believes_nothing_of_the_future_and_suspects_the_clock() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Future, None);
+    let line = failure(&publisher(&broker, Some(site.authority.certificate()), None));
+    assert!(line.contains("not valid yet") && line.contains("synchronized"), "{line}");
+}
+
+#[test]
+fn believes_no_other_name() {
+    let site = Site::new();
+    let broker = site.broker("broker.example", Validity::Now, None);
+    let line = failure(&publisher(&broker, Some(site.authority.certificate()), None));
+    assert!(line.contains("is not for \"127.0.0.1\"") && line.contains("broker.example"), "{line}");
+}
+
+#[test]
+fn shows_its_certificate() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Now, Some(&site.authority));
+    let client = site.authority.sign("hall", Validity::Now);
+    let mut publisher = publisher(&broker, Some(site.authority.certificate()), Some(client));
+    assert!(publisher.wait_connected(PATIENCE), "{}", broker.log());
+    assert_eq!(publisher.close(PATIENCE).unwrap(), 0);
+}
+
+#[test]
+fn says_that_a_certificate_is_asked_for() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Now, Some(&site.authority));
+    let line = failure(&publisher(&broker, Some(site.authority.certificate()), None));
+    assert!(line.contains("set client_certificate"), "{line}");
+}
+
+#[test]
+fn says_that_its_certificate_is_refused() {
+    let site = Site::new();
+    let broker = site.broker("127.0.0.1", Validity::Now, Some(&site.authority));
+    let client = site.other_authority().sign("hall", Validity::Now);
+    let line = failure(&publisher(&broker, Some(site.authority.certificate()), Some(client.clone())));
+    assert!(
+        line.contains("refuses the client certificate") && line.contains(client.0.to_str().unwrap()),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_wrong_scheme_is_suspected() {
+    let site = Site::new();
+    let broker = Mosquitto::start();
+    let line = failure(&publisher(&broker, Some(site.authority.certificate()), None));
+    assert!(line.contains("mqtt:// is the scheme"), "{line}");
+}
+
+#[test]
+fn certificates_that_cannot_be_read_stop_the_start() {
+    let site = Site::new();
+    let mut settings = MqttSettings::new("mqtts://127.0.0.1:1".parse().unwrap(), "hall".parse().unwrap());
+    settings.tls.ca_file = Some(site.folder.path().join("absent.pem"));
+    let error = MqttPublisher::start(settings, sync_channel(1).0).err().expect("refused");
+    assert!(format!("{error:#}").contains("absent.pem"), "{error:#}");
+}

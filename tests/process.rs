@@ -1,0 +1,279 @@
+//! The built program as its users run it: as a process, with a real broker where there is one to talk to.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::PATIENCE;
+use support::mosquitto::Mosquitto;
+use support::subscriber::Subscriber;
+
+const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/astronaut.png");
+
+fn emotiond() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_emotiond"));
+    command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    emotiond().args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn kill(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// A daemon on a replay of the photo that ends with the test.
+struct Daemon {
+    child: Child,
+    _folder: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Daemon {
+    fn start(broker: &str, extra: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("emotiond.toml");
+        write_config(&config, broker, extra);
+        let child = emotiond()
+            .args(["run", "--source", &format!("replay:{PHOTO}"), "--config"])
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, _folder: folder, config }
+    }
+
+    /// Waits for the process to end by itself; gives its exit code.
+    fn code_within(&mut self, within: Duration) -> Option<i32> {
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("still running after {within:?}");
+    }
+
+    /// Waits for a line of the log that contains `words`.
+    fn wait_for_log(&mut self, words: &str) {
+        let mut log = BufReader::new(self.child.stderr.as_mut().unwrap());
+        let mut line = String::new();
+        let mut seen = String::new();
+        while log.read_line(&mut line).unwrap() > 0 {
+            if line.contains(words) {
+                return;
+            }
+            seen.push_str(&line);
+            line.clear();
+        }
+        panic!("{words:?} is not in the log:\n{seen}");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ended_before = self.child.kill();
+        let _ended_before = self.child.wait();
+    }
+}
+
+fn write_config(path: &Path, broker: &str, extra: &str) {
+    let config = format!(
+        "site = \"home\"\ndevice = \"hall\"\n[summary]\nwindow = \"1s\"\n[mqtt]\nurl = \"{broker}\"\n{extra}\n"
+    );
+    std::fs::write(path, config).unwrap();
+}
+
+#[test]
+fn a_photo_replayed_to_standard_output_gives_one_line_a_window() {
+    let source = format!("replay:{PHOTO}");
+    let output = run(&["run", "--source", &source, "--publish", "stdout"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = json_lines(&output);
+    assert_eq!(lines.len(), 3, "an image is replayed for 30 s, a window is 10 s");
+    for (index, line) in lines.iter().enumerate() {
+        assert_eq!(line["sequence"], index);
+        assert_eq!(line["faces"]["mean"], 1.0);
+        assert_eq!(line["expression"]["dominant"], "happiness");
+        assert_eq!(line["quality"]["frames"], 50);
+    }
+    assert_eq!(lines[0]["window"]["end"], lines[1]["window"]["start"]);
+}
+
+#[test]
+fn motion_jpeg_on_standard_input_is_replayed_and_garbage_in_it_is_counted() {
+    let photo = image::open(PHOTO).unwrap().into_rgb8();
+    let mut jpeg = Vec::new();
+    photo.write_with_encoder(image::codecs::jpeg::JpegEncoder::new(&mut jpeg)).unwrap();
+    let mut child = emotiond()
+        .args(["run", "--source", "replay:-", "--publish", "stdout"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        for frame in 0..50 {
+            // Every tenth frame is cut in half, as a bad cable would.
+            let end = if frame % 10 == 5 { jpeg.len() / 2 } else { jpeg.len() };
+            input.write_all(&jpeg[..end]).unwrap();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success());
+    let lines = json_lines(&output);
+    let sum = |key: &str| lines.iter().map(|line| line["quality"][key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(lines.len(), 1);
+    assert!(sum("corrupt") > 0, "{lines:?}");
+    assert_eq!(lines[0]["expression"]["dominant"], "happiness");
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_the_run_without_an_error() {
+    let mut child = emotiond()
+        .args(["run", "--source", &format!("replay:{PHOTO}"), "--publish", "stdout"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(child.wait().unwrap().success(), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn kill_minus_nine_makes_the_broker_say_offline() {
+    let broker = Mosquitto::start();
+    let mut status = Subscriber::new(broker.port(), "emotiond/hall/status");
+    let mut daemon = Daemon::start(&broker.url(), "");
+    assert_eq!(status.next().body, "online");
+    daemon.child.kill().unwrap(); // SIGKILL
+    assert_eq!(status.next().body, "offline");
+}
+
+#[test]
+fn a_restarted_broker_hears_of_the_daemon_again() {
+    let mut broker = Mosquitto::start();
+    let mut info = Subscriber::new(broker.port(), "emotiond/hall/info");
+    let _daemon = Daemon::start(&broker.url(), "");
+    let first = info.next().body;
+    drop(info);
+    broker.kill();
+    broker.restart();
+    let mut info = Subscriber::new(broker.port(), "emotiond/hall/info");
+    assert_eq!(info.next().body, first, "the same daemon, never restarted");
+}
+
+#[test]
+fn termination_is_clean_and_quick() {
+    let broker = Mosquitto::start();
+    let mut status = Subscriber::new(broker.port(), "emotiond/hall/status");
+    let mut daemon = Daemon::start(&broker.url(), "");
+    assert_eq!(status.next().body, "online");
+    kill(&daemon.child, "-TERM");
+    assert_eq!(daemon.code_within(PATIENCE), Some(0));
+    assert_eq!(status.next().body, "offline");
+}
+
+#[test]
+fn a_reload_takes_a_good_configuration_and_refuses_a_bad_one() {
+    let broker = Mosquitto::start();
+    let mut info = Subscriber::new(broker.port(), "emotiond/hall/info");
+    let mut daemon = Daemon::start(&broker.url(), "");
+    let window = |message: &str| serde_json::from_str::<Value>(message).unwrap()["window_seconds"].as_f64();
+    assert_eq!(window(&info.next().body), Some(1.0));
+    std::fs::write(&daemon.config, "site = \"nowhere\"").unwrap();
+    kill(&daemon.child, "-HUP");
+    daemon.wait_for_log("the old configuration stays in force");
+    write_config(&daemon.config, &broker.url(), "");
+    let better = std::fs::read_to_string(&daemon.config).unwrap().replace("\"1s\"", "\"2s\"");
+    std::fs::write(&daemon.config, better).unwrap();
+    kill(&daemon.child, "-HUP");
+    assert_eq!(window(&info.next().body), Some(2.0));
+}
+
+#[test]
+fn pause_closes_the_camera_and_summaries_say_so() {
+    let broker = Mosquitto::start();
+    let mut summaries = Subscriber::new(broker.port(), "emotiond/hall/summary");
+    let mut state = Subscriber::new(broker.port(), "emotiond/hall/pause/state");
+    let _daemon = Daemon::start(&broker.url(), "");
+    assert_eq!(state.next().body, "OFF");
+    summaries.publish("emotiond/hall/pause/set", "ON");
+    assert_eq!(state.next().body, "ON");
+}
+
+#[test]
+fn analyze_finds_the_face_and_reports_what_it_cannot_read() {
+    let output = run(&["analyze", "--json", PHOTO]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let line = &json_lines(&output)[0];
+    assert_eq!((&line["width"], &line["height"]), (&Value::from(512), &Value::from(512)));
+    assert_eq!(line["faces"].as_array().unwrap().len(), 1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let (grey, broken) = (folder.path().join("grey.png"), folder.path().join("broken.jpg"));
+    image::RgbImage::from_pixel(320, 240, image::Rgb([128; 3])).save(&grey).unwrap();
+    std::fs::write(&broken, b"\xff\xd8\xff\xe0 no jpeg").unwrap();
+    let output = emotiond().args(["analyze", "--json"]).args([&broken, &grey]).output().unwrap();
+    assert_eq!(output.status.code(), Some(65), "EX_DATAERR");
+    assert!(text(&output.stderr).contains("broken.jpg"), "{}", text(&output.stderr));
+    let lines = json_lines(&output);
+    assert_eq!(lines.len(), 1, "the other pictures go on");
+    assert_eq!(lines[0]["faces"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn what_cannot_work_ends_with_the_exit_code_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("bad.toml");
+    std::fs::write(&config, "site = \"home\"\ncolour = \"red\"\n").unwrap();
+    let output = emotiond().arg("run").arg("--config").arg(&config).output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "EX_CONFIG");
+    assert!(text(&output.stderr).contains("colour"), "{}", text(&output.stderr));
+    let output = run(&["run", "--source", "replay:/nonexistent.jpg", "--publish", "stdout"]);
+    assert!(matches!(output.status.code(), Some(66 | 78)), "{:?}", output.status);
+    assert!(text(&output.stderr).contains("/nonexistent.jpg"), "{}", text(&output.stderr));
+    assert_eq!(run(&["dance"]).status.code(), Some(2), "clap's own code for a wrong command line");
+}
+
+#[test]
+fn the_printed_configuration_is_a_valid_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("emotiond.toml");
+    std::fs::write(&config, run(&["config"]).stdout).unwrap();
+    let output = emotiond()
+        .args(["run", "--publish", "stdout", "--source", &format!("replay:{PHOTO}"), "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn cameras_can_be_listed_where_there_are_none() {
+    let output = run(&["cameras", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok());
+    assert!(!run(&["cameras"]).stdout.is_empty());
+}
