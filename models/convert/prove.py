@@ -5,14 +5,18 @@ weights, converts them as a user would, and prints how far int8 is from float.
 """
 
 import argparse
+import itertools
+import json
 import logging
 import re
 import sys
 import time
+import traceback
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import torch
 from torch import nn
 
@@ -80,27 +84,65 @@ def write_like_published(module: nn.Module, network: Published, suffix: str, fol
     elif network.architecture == "ddamfn":
         torch.save({"model_state_dict": module.state_dict()}, path)
     elif network.architecture == "keras_mobilenet":
-        raise NotImplementedError("Keras writes its own format; tests/test_keras.py does it")
+        _write_like_keras(module, path)
     else:
         torch.save(module, path)
     return path
 
 
+def _write_like_keras(module: nn.Module, path: Path) -> None:
+    """As Keras' HDF5 format has it, as far as `keras_file` reads it (tests/test_keras.py tries Keras' own)."""
+    settings = [
+        {"name": "conv1_bn", "epsilon": module.conv1_bn.eps},
+        {"name": "conv1_relu", "max_value": module.ceiling},
+        {"name": "feats", "activation": "relu"},
+        {"name": "emotion_preds", "activation": "softmax"},
+    ]
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps({"config": {"layers": [{"config": layer} for layer in settings]}})
+        for name, layer in module.named_children():
+            arrays = _keras_arrays(name, layer)
+            group = file.create_group(f"model_weights/{name}")
+            group.attrs["weight_names"] = [f"{name}/{kind}:0".encode() for kind in arrays]
+            for kind, array in arrays.items():
+                group[f"{name}/{kind}:0"] = array.detach().numpy()
+
+
+def _keras_arrays(name: str, layer: nn.Module) -> dict[str, torch.Tensor]:
+    match layer:
+        case nn.Conv2d() if name.startswith("conv_dw"):
+            return {"depthwise_kernel": layer.weight.permute(2, 3, 0, 1)}
+        case nn.Conv2d():
+            return {"kernel": layer.weight.permute(2, 3, 1, 0)}
+        case nn.BatchNorm2d():
+            statistics = {"moving_mean": layer.running_mean, "moving_variance": layer.running_var}
+            return {"gamma": layer.weight, "beta": layer.bias, **statistics}
+        case nn.Linear():
+            return {"kernel": layer.weight.T, "bias": layer.bias}
+    return {}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m models.convert.prove", description=__doc__)
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="which (all that PyTorch can write)")
-    parser.add_argument("--formats", nargs="+", default=[".pt", ".onnx"], help="which published formats to try")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="which (all)")
+    parser.add_argument("--formats", nargs="+", default=[".pt", ".onnx", ".h5"], help="which published formats to try")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--library", type=Path, help="libtensorflowlite_c.so to run the result with, besides Python")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     warnings.filterwarnings("ignore")
-    names = arguments.networks or [name for name in NETWORKS if name != "mobilenet_7"]
-    for name in names:
+    failed = 0
+    for suffix, name in itertools.product(arguments.formats, arguments.networks or NETWORKS):
+        if (suffix == ".h5") != (name == "mobilenet_7"):
+            continue  # not published so
         network = replace(NETWORKS[name], licence="none: random weights", training_data=())
-        for suffix in arguments.formats:
+        try:
             _prove(network, suffix, arguments.out / suffix[1:], arguments.library)
-    return 0
+        except Exception:  # one network's trouble should not hide the others' results
+            failed += 1
+            print(f"{name}{suffix}: FAILED", flush=True)
+            traceback.print_exc()
+    return 1 if failed else 0
 
 
 def _prove(network: Published, suffix: str, folder: Path, library: Path | None) -> None:
