@@ -19,8 +19,31 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--network", choices=NETWORKS, help="which network it is, if its name does not say so")
     parser.add_argument("--calibration", type=Path, metavar="FOLDER", help="face crops to calibrate on")
     parser.add_argument("--pictures", type=int, default=200, metavar="N", help="how many of them to use (200)")
+    parser.add_argument(
+        "--float-activations", action="store_true", help="int8 weights only: closer to the float network, larger, slower"
+    )
     parser.add_argument("--out", type=Path, default=Path("models/converted"), help="folder to write to (%(default)s)")
     return parser.parse_args()
+
+
+def _pictures(arguments: argparse.Namespace) -> tuple[list, list, str]:
+    """Pictures to calibrate on, others to compare on, and what the manifest says of the calibration."""
+    total = arguments.pictures + _HELD_OUT
+    if arguments.calibration:
+        pictures = calibration.from_folder(arguments.calibration, total)
+    else:
+        pictures = calibration.drawn(total)
+    held_out = pictures[-_HELD_OUT:]
+    calibrating = pictures[:-_HELD_OUT] or held_out
+    if arguments.float_activations:
+        return calibrating, held_out, "int8 weights, float activations"
+    if arguments.calibration:
+        return calibrating, held_out, f"calibrated on {len(calibrating)} pictures of {arguments.calibration.name}"
+    log.warning(
+        "WARNING: no --calibration FOLDER, so the integer ranges come from drawn faces. Good enough to try the conversion; "
+        "for use, convert again with a few hundred real face crops."
+    )
+    return calibrating, held_out, "calibrated on drawn faces (not for use)"
 
 
 def main() -> int:
@@ -32,26 +55,14 @@ def main() -> int:
 
     try:
         network = convert.identify(arguments.file, arguments.network)
-        total = arguments.pictures + _HELD_OUT
-        if arguments.calibration:
-            pictures = calibration.from_folder(arguments.calibration, total)
-            described = f"{arguments.calibration.name}, {max(1, len(pictures) - _HELD_OUT)} pictures"
-        else:
-            log.warning(
-                "WARNING: no --calibration FOLDER, so the integer ranges come from drawn faces. Good enough to try the "
-                "conversion; for use, convert again with a few hundred real face crops."
-            )
-            pictures = calibration.drawn(total)
-            described = "drawn faces (not for use)"
-        held_out = pictures[-min(_HELD_OUT, len(pictures)) :]
-        calibrating = pictures[: -len(held_out)] or held_out
-        result = convert.convert(arguments.file, network, calibrating, held_out, described, arguments.out)
+        pictures = _pictures(arguments)
+        result = convert.convert(arguments.file, network, *pictures, arguments.out, arguments.float_activations)
     except ConversionError as error:
         log.error("error: %s", error)
         return 1
     log.info("%s (%d KiB) and %s", result.model, result.model.stat().st_size // 1024, result.manifest.name)
     log.info("int8 against float, %s", result.difference)
-    if result.floating:
+    if result.floating and not arguments.float_activations:
         log.info("left in floating point: %s", ", ".join(f"{n} {name}" for name, n in result.floating.items()))
     return 0
 

@@ -74,16 +74,27 @@ class TorchRunner:
 
 
 def convert(
-    source: Path, network: Published, pictures: list[Image.Image], held_out: list[Image.Image], described: str, folder: Path
+    source: Path,
+    network: Published,
+    pictures: list[Image.Image],
+    held_out: list[Image.Image],
+    described: str,
+    folder: Path,
+    float_activations: bool = False,
 ) -> Converted:
-    """Convert `source`, calibrating on `pictures` (said to be `described`), comparing on `held_out`; write to `folder`."""
+    """Convert `source`, calibrating on `pictures` (said to be `described`), comparing on `held_out`; write to `folder`.
+
+    With `float_activations` only the weights become int8 and `pictures` are not looked at.
+    """
     module = load(source, network)
     folder.mkdir(parents=True, exist_ok=True)
-    model = folder / f"{network.name.replace('_', '-')}-int8.tflite"
+    kind = "int8-weights" if float_activations else "int8"
+    model = folder / f"{network.name.replace('_', '-')}-{kind}.tflite"
+    calibrating = None if float_activations else calibration.samples(pictures, network)
     with tempfile.TemporaryDirectory() as scratch:
         float_path = Path(scratch) / "float.tflite"
         quantization.export_float(module, network.size, float_path)
-        quantization.quantize(float_path, calibration.samples(pictures, network), model)
+        quantization.quantize(float_path, calibrating, model)
     if outside := flatbuffer.outside_buffers(model.read_bytes()):
         raise ConversionError(f"{model} keeps {outside} buffers outside the flatbuffer; the C library would not read them")
     runner = PythonRunner(model)

@@ -12,8 +12,10 @@ from . import ConversionError
 from .keras_mobilenet import ACTIVATIONS, KerasMobileNet, Settings
 
 _NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-# Keras keeps H×W×in×out, and H×W×channel×1 for depthwise kernels; PyTorch out×in×H×W.
-_KERNEL_ORDER = {"kernel": (3, 2, 0, 1), "depthwise_kernel": (2, 3, 0, 1)}
+# Keras keeps H×W×in×out, and H×W×channel×1 for depthwise kernels (which Keras 2 calls so and Keras 3 does not); PyTorch
+# out×in×H×W.
+_KERNELS = ("kernel", "depthwise_kernel")
+_ORDER, _DEPTHWISE_ORDER = (3, 2, 0, 1), (2, 3, 0, 1)
 
 
 def read(path: Path, outputs: int) -> nn.Module:
@@ -61,8 +63,9 @@ def _tensors(weights: h5py.Group):
 
 
 def _renamed(layer: str, kind: str, value: np.ndarray) -> tuple[str, Tensor]:
-    if kind in _KERNEL_ORDER and value.ndim == 4:
-        return f"{layer}.weight", torch.from_numpy(value.transpose(_KERNEL_ORDER[kind]).copy())
+    if kind in _KERNELS and value.ndim == 4:
+        order = _DEPTHWISE_ORDER if layer.startswith("conv_dw_") else _ORDER
+        return f"{layer}.weight", torch.from_numpy(value.transpose(order).copy())
     if kind == "kernel":
         return f"{layer}.weight", torch.from_numpy(value.T.copy())
     return f"{layer}.{_NORM.get(kind, kind)}", torch.from_numpy(value.copy())

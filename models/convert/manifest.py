@@ -12,9 +12,9 @@ def render(network: Published, model: Path, source: Path, shapes: list[tuple[int
     place = {shape[-1]: i for i, shape in enumerate(shapes)}
     source_digest = hashlib.sha256(source.read_bytes()).hexdigest()
     lines = [
-        f"# Made from {source.name} (SHA-256 {source_digest}) by models/convert; calibrated on {calibration}.",
+        f"# Made from {source.name} (SHA-256 {source_digest}) by models/convert; {calibration}.",
         "manifest = 1",
-        f"name = {_text(network.name.replace('_', '-') + '-int8')}",
+        f"name = {_text(model.stem)}",
         f"version = {_text(source_digest[:12])}",
         'kind = "emotion"',
         f"file = {_text(model.name)}",

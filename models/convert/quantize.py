@@ -19,11 +19,14 @@ def export_float(network: nn.Module, size: int, path: Path) -> None:
     litert_torch.convert(module, (torch.zeros(1, size, size, 3),)).export(str(path))
 
 
-def quantize(float_path: Path, inputs: list[np.ndarray], path: Path) -> None:
-    """Write the int8 version (per-channel weights, int8 in and out), calibrated on `inputs`."""
+def quantize(float_path: Path, inputs: list[np.ndarray] | None, path: Path) -> None:
+    """Write the int8 version (per-channel weights, int8 in and out), calibrated on `inputs`.
+
+    Without inputs only the weights become int8; activations, input and outputs stay float.
+    """
     worker = quantizer.Quantizer(str(float_path))
-    worker.load_quantization_recipe(recipe.static_wi8_ai8())
-    ranges = worker.calibrate({"serving_default": [{"args_0": x} for x in inputs]})
+    worker.load_quantization_recipe(recipe.dynamic_wi8_afp32() if inputs is None else recipe.static_wi8_ai8())
+    ranges = worker.calibrate({"serving_default": [{"args_0": x} for x in inputs]}) if inputs else None
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / "int8.tflite"
         worker.quantize(ranges).export_model(str(quantized), overwrite=True)

@@ -54,6 +54,15 @@ def test_int8_follows_float(files):
     assert found.cosine > 0.99 and found.affect < 0.1
 
 
+def test_float_activations_stay_closer(files, tmp_path):
+    module, network, path, inputs = files
+    quantization.quantize(path.with_name("float.tflite"), None, tmp_path / "weights.tflite")
+    runner = PythonRunner(tmp_path / "weights.tflite")
+    reference = compare.outputs_of(convert.TorchRunner(module, network), inputs, 8)
+    found = compare.difference(reference, compare.outputs_of(runner, inputs, 8))
+    assert runner.input_type == np.float32 and found.score < 0.05
+
+
 def test_every_pixel_value_is_in_range(files):
     _, network, path, _ = files
     details = PythonRunner(path)._interpreter.get_input_details()[0]
@@ -88,7 +97,7 @@ def test_manifest_says_where_the_heads_are(files, tmp_path):
     _, network, path, _ = files
     source = tmp_path / "tiny.pt"
     source.write_bytes(b"weights")
-    text = manifest.render(network, path, source, [(1, 2), (1, 8)], "drawn faces")
+    text = manifest.render(network, path, source, [(1, 2), (1, 8)], "calibrated on drawn faces")
     parsed = tomllib.loads(text)
     heads = {head["kind"]: head for head in parsed["head"]}
     assert heads["expression"]["output"] == 1 and heads["valence_arousal"]["output"] == 0

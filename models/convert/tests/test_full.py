@@ -29,7 +29,7 @@ def test_int8_follows_float(name, suffix, tmp_path, library):
     network = NETWORKS[name]
     source = prove.write_like_published(prove.random_network(network), network, suffix, tmp_path)
     held_out = calibration.drawn(16, seed=3)
-    result = convert.convert(source, network, calibration.drawn(32, seed=2), held_out, "drawn faces", tmp_path)
+    result = convert.convert(source, network, calibration.drawn(32, seed=2), held_out, "calibrated on drawn faces", tmp_path)
     assert not result.floating
     assert result.difference.cosine > 0.9
     inputs = [calibration.prepare(face, network) for face in held_out]
