@@ -2,6 +2,8 @@
 //!
 //! The smallest consumer there can be; `make demo` runs it.
 
+#![allow(clippy::print_stdout, reason = "printing is what this example does")]
+
 use std::time::Duration;
 
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};

@@ -54,6 +54,9 @@ pub struct RunArgs {
     /// Where summaries go
     #[arg(long, value_enum, default_value_t = Destination::Mqtt)]
     pub publish: Destination,
+    /// Length of a summary's window, for example `2s`; overrides `summary.window`
+    #[arg(long, value_name = "DURATION")]
+    pub window: Option<humantime::Duration>,
     /// Speed of a replay [default: fast to standard output, realtime over MQTT]
     #[arg(long, value_enum)]
     pub pace: Option<Pace>,

@@ -175,6 +175,8 @@ pub enum ConfigError {
 pub struct Overrides {
     /// Replaces `camera.source`.
     pub source: Option<String>,
+    /// Replaces `summary.window`.
+    pub window: Option<Duration>,
     /// Run without a configuration file, as a trial at home that publishes nothing but standard output.
     pub trial: bool,
 }
@@ -208,6 +210,9 @@ impl Settings {
             .map_err(|error| ConfigError::Syntax { path: path.to_owned(), message: error.to_string() })?;
         if let Some(source) = &overrides.source {
             file.camera.source.clone_from(source);
+        }
+        if let Some(window) = overrides.window {
+            file.summary.window = shape::Span(window);
         }
         validate::settings(file)
             .map_err(|message| ConfigError::Value { path: path.to_owned(), message: format!("{message:#}") })

@@ -27,7 +27,7 @@ use control::{Control, Next, Session};
 #[derive(Debug)]
 enum Event {
     /// Vision has something to publish.
-    Outcome(Box<Outcome>),
+    Outcome(Outcome),
     /// The source is over, for good or for bad; its last window has been sent before this.
     Ended(Result<(), SourceError>),
     /// A network could not be run.
@@ -49,7 +49,7 @@ pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
     let signals = signals()?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     loop {
-        let control = Control::start(settings, arguments, supervisor, &mut session, &signals)?;
+        let control = Control::start(&settings, arguments, supervisor, &mut session, &signals)?;
         supervisor.ready();
         match control.serve(|| load(arguments)) {
             Ok(Next::Reload(new)) => settings = *new,
@@ -69,6 +69,7 @@ pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
 fn load(arguments: &RunArgs) -> Result<Settings, Failure> {
     let overrides = Overrides {
         source: arguments.source.clone(),
+        window: arguments.window.map(Into::into),
         trial: arguments.source.is_some() && arguments.publish == Destination::Stdout,
     };
     Settings::load(arguments.config.config.as_deref(), &overrides).or_exit(Code::Config)

@@ -5,6 +5,8 @@ use std::io::Write as _;
 use env_logger::{Builder, Env};
 use log::LevelFilter;
 
+use crate::publish::NOISY_LOG_TARGETS;
+
 /// Starts logging to standard error. `verbose` counts `-v`; `RUST_LOG` wins over it.
 ///
 /// Under systemd's journal a line carries its priority (`<4>`) and no time of its own, since the journal stamps it.
@@ -19,6 +21,11 @@ pub fn start(verbose: u8) {
     builder.filter_level(if verbose > 1 { LevelFilter::Debug } else { LevelFilter::Warn });
     builder.filter_module("emotiond", level);
     builder.parse_env(Env::new().filter("RUST_LOG"));
+    // The MQTT crates report ordinary hang-ups as errors; the publisher says the same once and in words. Off even where
+    // RUST_LOG asks for them: at trace level they would write out whole packets.
+    for target in NOISY_LOG_TARGETS {
+        builder.filter_module(target, LevelFilter::Off);
+    }
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.format(|out, record| {
             let priority = match record.level() {

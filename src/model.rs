@@ -208,18 +208,19 @@ impl Network {
     /// # Panics
     /// If there are more or fewer pixels.
     pub fn run(&mut self, rgb: &[u8]) -> Result<(), ModelError> {
-        let size = self.manifest.input.width as usize * self.manifest.input.height as usize * 3;
+        let input = &self.manifest.input;
+        let size = input.width as usize * input.height as usize * 3;
         assert_eq!(rgb.len(), size, "{}: the input is {size} bytes of RGB", self.manifest.name);
         self.input.fill(rgb);
         match &self.input {
             InputWriter::Float { elements, .. } => self.interpreter.copy(elements, 0),
             InputWriter::Byte { elements, .. } => self.interpreter.copy(elements, 0),
         }
-        .and_then(|()| self.interpreter.invoke())
-        .map_err(|e| self.failed(&e))
+        .map_err(|e| self.failed(&e))?;
+        self.invoke()
     }
 
-    /// Runs the network once more on the input that it has, for timing it without anything around it.
+    /// Runs the network on what its input holds: [`Network::run`] without the pixels, to time the bare network.
     ///
     /// # Errors
     /// If the library fails.

@@ -47,7 +47,7 @@ pub struct VisionSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A window has closed.
-    Summary(Summary),
+    Summary(Box<Summary>),
     /// A trigger has fired or ended.
     Event(TriggerEvent),
 }
@@ -126,6 +126,7 @@ impl Vision {
         if state != CameraState::Ok {
             // Who is there when pictures come back is anybody's guess.
             self.tracker.clear();
+            self.detector.restart();
             self.forget_retired();
             self.blindness = Blindness::default();
             let events = self.triggers.update(at, &Signals::none());
@@ -180,7 +181,7 @@ impl Vision {
     /// Closes the windows that have ended by `now`, and gives what there is to publish.
     pub fn advance(&mut self, now: Moment) -> Vec<Outcome> {
         let summaries = self.windows.advance(now);
-        self.outcomes.extend(summaries.into_iter().map(Outcome::Summary));
+        self.outcomes.extend(summaries.into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
         std::mem::take(&mut self.outcomes)
     }
 
@@ -188,7 +189,8 @@ impl Vision {
     #[must_use]
     pub fn finish(mut self, now: Moment) -> Vec<Outcome> {
         let mut outcomes = self.advance(now);
-        outcomes.extend(self.windows.finish(now).into_iter().map(Outcome::Summary));
+        outcomes
+            .extend(self.windows.finish(now).into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
         outcomes
     }
 

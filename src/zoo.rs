@@ -1,12 +1,11 @@
 //! Which models a configuration names, opened: the detector always, the emotion model only where the law allows it.
 
-use std::path::{Path, PathBuf};
-
 use crate::config::Settings;
 use crate::emotion::{EmotionModel, TfliteEmotion};
-use crate::faces::{BlazeFace, FaceDetector};
+use crate::faces::{self, FaceDetector};
 use crate::model::ModelError;
 use crate::model::manifest::Manifest;
+pub use crate::model::manifest::locate as manifest_path;
 use crate::payload::ModelInfo;
 
 /// Opened models and what `info` says of them.
@@ -27,8 +26,9 @@ pub struct Models {
 /// Names the file and the remedy.
 pub fn open(settings: &Settings) -> Result<Models, ModelError> {
     let folder = &settings.models.directory;
-    let detector = BlazeFace::load(&manifest_path(folder, detector_name(&settings.models.detector)))?;
-    let mut info = vec![describe(detector.manifest())];
+    let (detector, manifests) = faces::open(folder, &settings.models.detector)?;
+    let mut info: Vec<ModelInfo> = manifests.iter().map(describe).collect();
+    let detectors = info.len();
     let emotion: Option<Box<dyn EmotionModel>> = if settings.privacy.emotion() {
         let model = TfliteEmotion::load(&manifest_path(folder, &settings.models.emotion))?;
         info.push(describe(model.manifest()));
@@ -36,24 +36,7 @@ pub fn open(settings: &Settings) -> Result<Models, ModelError> {
     } else {
         None
     };
-    Ok(Models { detector: Box::new(detector), emotion, info, detectors: 1 })
-}
-
-/// The detector behind `auto`.
-fn detector_name(configured: &str) -> &str {
-    if configured == "auto" { "blazeface-back" } else { configured }
-}
-
-/// The manifest that a name or a path stands for.
-#[must_use]
-pub fn manifest_path(folder: &Path, name: &str) -> PathBuf {
-    let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
-    // A name may contain dots of its own (a version), so the ending is added, not replaced.
-    if path.extension().is_some_and(|e| e == "toml") {
-        path
-    } else {
-        format!("{}.toml", path.display()).into()
-    }
+    Ok(Models { detector, emotion, info, detectors })
 }
 
 fn describe(manifest: &Manifest) -> ModelInfo {
@@ -61,23 +44,5 @@ fn describe(manifest: &Manifest) -> ModelInfo {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         sha256: manifest.sha256.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_looked_for_in_the_folder_and_a_path_is_taken_as_it_is() {
-        let folder = Path::new("/models");
-        for (name, path) in [
-            ("net-1.2", "/models/net-1.2.toml"),
-            ("net.toml", "/models/net.toml"),
-            ("./net", "./net.toml"),
-            ("/elsewhere/net.toml", "/elsewhere/net.toml"),
-        ] {
-            assert_eq!(manifest_path(folder, name), Path::new(path), "{name}");
-        }
     }
 }

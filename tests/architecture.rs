@@ -1,5 +1,7 @@
 //! The invariants of ARCHITECTURE.md that a reader of the source can check.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -78,7 +80,8 @@ fn pure_modules_touch_nothing() {
             .iter()
             .any(|module| within(&file, module))
         {
-            let text = text.split("#[cfg(test)]").next().unwrap();
+            let text =
+                if file.ends_with("tests.rs") { "" } else { text.split("#[cfg(test)]").next().unwrap() };
             for word in ["std::thread", "std::fs", "std::net", "Instant::now", "SystemTime::now", "std::env"]
             {
                 assert!(!text.contains(word), "{file} is pure and names {word}");

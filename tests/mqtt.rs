@@ -80,8 +80,7 @@ fn states_are_retained_and_the_rest_is_not() {
     assert_eq!(publisher.counters().delivered, 7, "{:?}", publisher.counters());
     assert!(publisher.publish(message(Topic::Summary, 2)).is_err());
     // The broker saw a good-bye: the `offline` was ours, not the will's.
-    let said_goodbye = |log: &str| log.contains("Received DISCONNECT from emotiond-hall");
-    late.until("DISCONNECT", |_| said_goodbye(&broker.log()).then_some(()));
+    broker.wait_log("Received DISCONNECT from emotiond-hall");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The built program as its users run it: as a process, with a real broker where there is one to talk to.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+#[path = "support/mod.rs"]
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -30,6 +33,11 @@ fn text(bytes: &[u8]) -> String {
 
 fn json_lines(output: &Output) -> Vec<Value> {
     text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The camera's state in a summary.
+fn camera(body: &str) -> String {
+    serde_json::from_str::<Value>(body).unwrap()["quality"]["camera"].as_str().unwrap().to_owned()
 }
 
 fn kill(child: &Child, signal: &str) {
@@ -108,8 +116,11 @@ fn a_photo_replayed_to_standard_output_gives_one_line_a_window() {
     let lines = json_lines(&output);
     assert_eq!(lines.len(), 3, "an image is replayed for 30 s, a window is 10 s");
     for (index, line) in lines.iter().enumerate() {
-        assert_eq!(line["sequence"], index);
-        assert_eq!(line["faces"]["mean"], 1.0);
+        assert_eq!(line["sequence"], index + 1);
+        assert_eq!((&line["faces"]["max"], &line["faces"]["people"]), (&Value::from(1), &Value::from(1)));
+        // A track counts from its second frame on, so the very first frame is nobody's.
+        assert!(line["faces"]["mean"].as_f64().unwrap() >= if index == 0 { 0.97 } else { 1.0 });
+        assert_eq!(line["window"]["seconds"], 10.0);
         assert_eq!(line["expression"]["dominant"], "happiness");
         assert_eq!(line["quality"]["frames"], 50);
     }
@@ -164,44 +175,45 @@ fn a_reader_that_has_gone_ends_the_run_without_an_error() {
 #[test]
 fn kill_minus_nine_makes_the_broker_say_offline() {
     let broker = Mosquitto::start();
-    let mut status = Subscriber::new(broker.port(), "emotiond/hall/status");
+    let status = Subscriber::new(broker.port(), "emotiond/hall/status");
     let mut daemon = Daemon::start(&broker.url(), "");
-    assert_eq!(status.next().body, "online");
+    status.message("emotiond/hall/status", |body| body == "online");
     daemon.child.kill().unwrap(); // SIGKILL
-    assert_eq!(status.next().body, "offline");
+    status.message("emotiond/hall/status", |body| body == "offline");
 }
 
 #[test]
 fn a_restarted_broker_hears_of_the_daemon_again() {
     let mut broker = Mosquitto::start();
-    let mut info = Subscriber::new(broker.port(), "emotiond/hall/info");
+    let info = Subscriber::new(broker.port(), "emotiond/hall/info");
     let _daemon = Daemon::start(&broker.url(), "");
-    let first = info.next().body;
+    let first = info.message("emotiond/hall/info", |_| true).body;
     drop(info);
     broker.kill();
     broker.restart();
-    let mut info = Subscriber::new(broker.port(), "emotiond/hall/info");
-    assert_eq!(info.next().body, first, "the same daemon, never restarted");
+    let info = Subscriber::new(broker.port(), "emotiond/hall/info");
+    let again = info.message("emotiond/hall/info", |_| true).body;
+    assert_eq!(again, first, "the same daemon (its boot id is in there), never restarted");
 }
 
 #[test]
 fn termination_is_clean_and_quick() {
     let broker = Mosquitto::start();
-    let mut status = Subscriber::new(broker.port(), "emotiond/hall/status");
+    let status = Subscriber::new(broker.port(), "emotiond/hall/status");
     let mut daemon = Daemon::start(&broker.url(), "");
-    assert_eq!(status.next().body, "online");
+    status.message("emotiond/hall/status", |body| body == "online");
     kill(&daemon.child, "-TERM");
     assert_eq!(daemon.code_within(PATIENCE), Some(0));
-    assert_eq!(status.next().body, "offline");
+    status.message("emotiond/hall/status", |body| body == "offline");
 }
 
 #[test]
 fn a_reload_takes_a_good_configuration_and_refuses_a_bad_one() {
     let broker = Mosquitto::start();
-    let mut info = Subscriber::new(broker.port(), "emotiond/hall/info");
+    let info = Subscriber::new(broker.port(), "emotiond/hall/info");
     let mut daemon = Daemon::start(&broker.url(), "");
-    let window = |message: &str| serde_json::from_str::<Value>(message).unwrap()["window_seconds"].as_f64();
-    assert_eq!(window(&info.next().body), Some(1.0));
+    let window = |body: &str| serde_json::from_str::<Value>(body).unwrap()["window"].as_f64();
+    info.message("emotiond/hall/info", |body| window(body) == Some(1.0));
     std::fs::write(&daemon.config, "site = \"nowhere\"").unwrap();
     kill(&daemon.child, "-HUP");
     daemon.wait_for_log("the old configuration stays in force");
@@ -209,18 +221,25 @@ fn a_reload_takes_a_good_configuration_and_refuses_a_bad_one() {
     let better = std::fs::read_to_string(&daemon.config).unwrap().replace("\"1s\"", "\"2s\"");
     std::fs::write(&daemon.config, better).unwrap();
     kill(&daemon.child, "-HUP");
-    assert_eq!(window(&info.next().body), Some(2.0));
+    info.message("emotiond/hall/info", |body| window(body) == Some(2.0));
 }
 
 #[test]
 fn pause_closes_the_camera_and_summaries_say_so() {
     let broker = Mosquitto::start();
-    let mut summaries = Subscriber::new(broker.port(), "emotiond/hall/summary");
-    let mut state = Subscriber::new(broker.port(), "emotiond/hall/pause/state");
+    let all = Subscriber::new(broker.port(), "emotiond/hall/#");
     let _daemon = Daemon::start(&broker.url(), "");
-    assert_eq!(state.next().body, "OFF");
-    summaries.publish("emotiond/hall/pause/set", "ON");
-    assert_eq!(state.next().body, "ON");
+    all.message("emotiond/hall/pause/state", |body| body == "OFF");
+    all.message("emotiond/hall/summary", |body| camera(body) == "ok");
+    all.say("emotiond/hall/pause/set", false, "ON");
+    all.message("emotiond/hall/pause/state", |body| body == "ON");
+    all.say("emotiond/hall/pause/set", false, "OFF");
+    all.until("summaries after the pause", |received| {
+        let on = received.iter().position(|m| m.topic.ends_with("pause/state") && m.body == "ON")?;
+        let off =
+            on + received[on..].iter().position(|m| m.topic.ends_with("pause/state") && m.body == "OFF")?;
+        received[off..].iter().find(|m| m.topic.ends_with("summary") && camera(&m.body) == "ok").cloned()
+    });
 }
 
 #[test]

@@ -97,8 +97,9 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     for round in 0..WARM_UP + frames {
         let mut sample = [Duration::ZERO; 6];
         sample[0] = cpu(|| decoder.decode(&frame, &mut decoded).map_err(Into::into))?;
-        sample[1] = cpu(|| networks.detectors())?;
         sample[2] = cpu(|| models.detector.detect(&decoded).map(drop))?;
+        let used = models.detector.networks_used();
+        sample[1] = cpu(|| networks.detectors(&used))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
             sample[3] = cpu(|| networks.emotion())?;
             sample[4] = cpu(|| model.read(&decoded, face).map(drop))?;
@@ -164,8 +165,8 @@ impl Bare {
         })
     }
 
-    fn detectors(&mut self) -> anyhow::Result<()> {
-        self.detectors.iter_mut().try_for_each(|network| Ok(network.invoke()?))
+    fn detectors(&mut self, used: &[usize]) -> anyhow::Result<()> {
+        used.iter().try_for_each(|index| Ok(self.detectors[*index].invoke()?))
     }
 
     fn emotion(&mut self) -> anyhow::Result<()> {

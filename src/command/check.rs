@@ -68,8 +68,13 @@ fn models(settings: &Settings) -> anyhow::Result<String> {
 }
 
 fn camera(settings: &Settings) -> anyhow::Result<String> {
-    let trial =
-        RunArgs { config: ConfigArgs::default(), source: None, publish: Destination::Mqtt, pace: None };
+    let trial = RunArgs {
+        config: ConfigArgs::default(),
+        source: None,
+        publish: Destination::Mqtt,
+        window: None,
+        pace: None,
+    };
     let mut source = Feed::new(settings, &trial).open()?;
     let frame = source.next()?;
     let mut picture = image::RgbImage::new(0, 0);

@@ -157,7 +157,7 @@ fn an_embedded_broker_that_others_can_reach_asks_for_credentials() {
 
 #[test]
 fn the_command_line_overrides_the_source() {
-    let overrides = Overrides { source: Some("replay:-".to_owned()), trial: false };
+    let overrides = Overrides { source: Some("replay:-".to_owned()), ..Overrides::default() };
     let settings = Settings::parse("site = \"home\"", Path::new("test.toml"), &overrides).unwrap();
     assert_eq!(settings.camera.source.to_string(), "replay:-");
 }

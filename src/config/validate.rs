@@ -158,7 +158,7 @@ fn models_directory() -> Result<PathBuf> {
     )
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, least: T, most: T) -> Result<T> {
+fn within<T: PartialOrd + std::fmt::Display + Copy>(key: &str, value: T, least: T, most: T) -> Result<T> {
     ensure!(value >= least && value <= most, "`{key}` is {value}; it may be {least} to {most}");
     Ok(value)
 }

@@ -95,6 +95,7 @@ impl Camera {
     pub fn run(mut self) {
         let mut wait = FIRST_WAIT;
         let mut reported = None;
+        let mut last = Moment::ZERO;
         loop {
             if self.stopped() {
                 return;
@@ -105,7 +106,7 @@ impl Camera {
                 continue;
             }
             let error = match (self.open)() {
-                Ok(source) => match self.capture(source, &mut reported, &mut wait) {
+                Ok(source) => match self.capture(source, &mut reported, &mut wait, &mut last) {
                     Ended::Paused => {
                         log::info!("camera closed: paused on request");
                         continue;
@@ -116,9 +117,9 @@ impl Camera {
                 Err(error) => error,
             };
             match error {
-                SourceError::End => return self.mailbox.end(Ok(())),
-                SourceError::Unsupported { .. } => return self.mailbox.end(Err(error)),
-                error if self.replay => return self.mailbox.end(Err(error)),
+                SourceError::End => return self.mailbox.end(last, Ok(())),
+                SourceError::Unsupported { .. } => return self.mailbox.end(last, Err(error)),
+                error if self.replay => return self.mailbox.end(last, Err(error)),
                 error => {
                     let first = reported != Some(CameraState::Lost);
                     self.report(&mut reported, CameraState::Lost);
@@ -139,6 +140,7 @@ impl Camera {
         mut source: Box<dyn FrameSource>,
         reported: &mut Option<CameraState>,
         wait: &mut Duration,
+        last: &mut Moment,
     ) -> Ended {
         log::info!("capturing {}", source.describe());
         loop {
@@ -161,6 +163,7 @@ impl Camera {
             }
             self.report(reported, CameraState::Ok);
             *wait = FIRST_WAIT;
+            *last = frame.at;
             self.mailbox.count(source.take_losses(), 1);
             if !self.pace.due(frame.at) {
                 continue;

@@ -21,7 +21,7 @@ use crate::publish::Publisher;
 use crate::publish::command::{Asked, Command, Request};
 use crate::publish::home_assistant::{self, Announced};
 use crate::publish::mqtt::MqttPublisher;
-use crate::publish::stdout::LinePublisher;
+use crate::publish::stdout::{LinePublisher, ReaderGone};
 use crate::source::SourceError;
 use crate::systemd::Supervisor;
 use crate::vision::{Outcome, Vision};
@@ -83,23 +83,23 @@ impl<'a> Control<'a> {
     /// # Errors
     /// If a model or the destination cannot be used at all; a camera or a broker that is away is waited for.
     pub fn start(
-        settings: Settings,
+        settings: &Settings,
         arguments: &RunArgs,
         supervisor: Supervisor,
         session: &'a mut Session,
         signals: &'a Receiver<i32>,
     ) -> Result<Self, Failure> {
-        let models = zoo::open(&settings).or_exit(Code::Config)?;
-        log_privacy(&settings);
+        let models = zoo::open(settings).or_exit(Code::Config)?;
+        log_privacy(settings);
         for model in &models.info {
             log::info!("model {} {} ({}…)", model.name, model.version, &model.sha256[..12]);
         }
-        let feed = Feed::new(&settings, arguments);
+        let feed = Feed::new(settings, arguments);
         let clock = feed.clock();
-        let vision = Vision::new(models.detector, models.emotion, vision_settings(&settings), clock.now());
-        let info = reports::info(&settings, models.info, vision.vocabulary());
+        let vision = Vision::new(models.detector, models.emotion, vision_settings(settings), clock.now());
+        let info = reports::info(settings, models.info, vision.vocabulary());
         let (command_sender, commands) = mpsc::sync_channel(16);
-        let mut publisher = publisher(&settings, arguments.publish, &info, command_sender)?;
+        let mut publisher = publisher(settings, arguments.publish, &info, command_sender)?;
         for message in [session.reports.encoder().info(&info), Message::pause_state(session.paused)] {
             publisher.publish(message).or_exit(Code::Unavailable)?;
         }
@@ -147,10 +147,14 @@ impl<'a> Control<'a> {
         loop {
             match self.events.recv_timeout(TICK) {
                 Ok(Event::Outcome(outcome)) => {
-                    if self.publish_outcome(*outcome).is_err() {
-                        // The reader of standard output has gone, as `head` does: that ends the run, and is no failure.
-                        self.stop(Duration::ZERO);
-                        return Ok(Next::Exit);
+                    match self.publish_outcome(outcome) {
+                        // The reader of standard output has had enough, as `head` has: the end, and no failure.
+                        Err(error) if error.is::<ReaderGone>() => {
+                            self.stop(Duration::ZERO);
+                            return Ok(Next::Exit);
+                        }
+                        Err(error) => log::error!("not published: {error:#}"),
+                        Ok(()) => {}
                     }
                 }
                 Ok(Event::Ended(result)) => return self.ended(result),
@@ -302,10 +306,13 @@ fn log_privacy(settings: &Settings) {
         (Some(basis), true) if privacy.site.forbids_emotion() => {
             log::warn!("site {site}: emotion is inferred on the legal basis {basis:?}");
         }
-        (_, true) => log::info!(
-            "site {site}: emotion is summarized, of windows with {} or more people",
-            privacy.min_people
-        ),
+        (_, true) if privacy.min_people > 1 => {
+            log::info!(
+                "site {site}: emotion is read, and published of {} or more people at once",
+                privacy.min_people
+            );
+        }
+        (_, true) => log::info!("site {site}: emotion is read and published"),
         (_, false) => log::info!(
             "site {site}: emotion is not inferred (EU AI Act Art. 5(1)(f)); faces are counted, no emotion model is opened"
         ),

@@ -15,15 +15,16 @@ pub enum Delivery {
     Frame(Frame),
     /// The camera's state has changed.
     State(Moment, CameraState),
-    /// There will be no more frames: the replay is over, or the source can never work.
-    Ended(Result<(), SourceError>),
+    /// There will be no more frames: the replay is over, or the source can never work. With the moment of the last
+    /// frame captured.
+    Ended(Moment, Result<(), SourceError>),
 }
 
 #[derive(Default)]
 struct Slot {
     frame: Option<Frame>,
     states: VecDeque<(Moment, CameraState)>,
-    ended: Option<Result<(), SourceError>>,
+    ended: Option<(Moment, Result<(), SourceError>)>,
     losses: Losses,
     captured: u64,
     closed: bool,
@@ -75,9 +76,9 @@ impl Mailbox {
         slot.captured += captured;
     }
 
-    /// Reports that no more frames will come.
-    pub fn end(&self, result: Result<(), SourceError>) {
-        self.lock().ended = Some(result);
+    /// Reports that no more frames will come after the one captured `at`.
+    pub fn end(&self, at: Moment, result: Result<(), SourceError>) {
+        self.lock().ended = Some((at, result));
         self.changed.notify_all();
     }
 
@@ -92,7 +93,7 @@ impl Mailbox {
         } else if let Some(frame) = slot.frame.take() {
             Some(Delivery::Frame(frame))
         } else {
-            slot.ended.take().map(Delivery::Ended)
+            slot.ended.take().map(|(at, result)| Delivery::Ended(at, result))
         };
         self.changed.notify_all();
         delivery
@@ -155,10 +156,10 @@ mod tests {
         let mailbox = Mailbox::default();
         mailbox.state(Duration::from_millis(5), CameraState::Ok);
         mailbox.offer(frame(6));
-        mailbox.end(Ok(()));
+        mailbox.end(Duration::from_millis(7), Ok(()));
         assert!(matches!(mailbox.take(Duration::ZERO), Some(Delivery::State(_, CameraState::Ok))));
         assert_eq!(taken(&mailbox), Some(6));
-        assert!(matches!(mailbox.take(Duration::ZERO), Some(Delivery::Ended(Ok(())))));
+        assert!(matches!(mailbox.take(Duration::ZERO), Some(Delivery::Ended(_, Ok(())))));
         assert!(mailbox.take(Duration::ZERO).is_none());
     }
 

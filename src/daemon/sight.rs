@@ -68,7 +68,13 @@ impl Sight {
                     }
                 }
                 Some(Delivery::State(at, state)) => self.vision.camera_changed(at, state),
-                Some(Delivery::Ended(result)) => ended = Some(Event::Ended(result)),
+                Some(Delivery::Ended(at, result)) => {
+                    if let Some((clock, frame)) = &self.replay {
+                        // The last frame of a replay stands for its share of time too.
+                        clock.advance_to(at + *frame);
+                    }
+                    ended = Some(Event::Ended(result));
+                }
                 None => {}
             }
             self.count();
@@ -83,10 +89,7 @@ impl Sight {
         }
         self.mailbox.close();
         if let Some(event) = ended {
-            let now = self.clock.now();
-            // The last frame of a replay stands for its share of time too.
-            let end = self.replay.as_ref().map_or(now, |(_, frame)| now + *frame);
-            let outcomes = self.vision.finish(end);
+            let outcomes = self.vision.finish(self.clock.now());
             // Without a main thread there is nobody to tell.
             let _gone = send(&self.events, outcomes) && self.events.send(event).is_ok();
         }
@@ -106,7 +109,7 @@ impl Sight {
 
 /// Hands outcomes to the main thread; false if it has gone.
 fn send(events: &SyncSender<Event>, outcomes: Vec<Outcome>) -> bool {
-    outcomes.into_iter().all(|outcome| events.send(Event::Outcome(Box::new(outcome))).is_ok())
+    outcomes.into_iter().all(|outcome| events.send(Event::Outcome(outcome)).is_ok())
 }
 
 /// Whether the camera thread still moves.

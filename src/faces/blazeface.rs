@@ -89,6 +89,14 @@ impl FaceDetector for BlazeFace {
         }
         Ok(faces)
     }
+
+    fn networks(&self) -> Vec<String> {
+        vec![self.manifest().name.clone()]
+    }
+
+    fn networks_used(&self) -> Vec<usize> {
+        vec![0]
+    }
 }
 
 fn to_picture(fit: &Fit, face: &Face) -> Face {

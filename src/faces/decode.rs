@@ -55,7 +55,7 @@ impl Decoder {
         let (boxes, _) = boxes.as_chunks::<VALUES>();
         for ((anchor, raw), &logit) in self.anchors.iter().zip(boxes).zip(logits) {
             // Comparing before the sigmoid spares it for the hundreds of anchors without a face; NaN fails it too.
-            if !(logit >= self.min_logit) {
+            if logit.is_nan() || logit < self.min_logit {
                 continue;
             }
             let at = |index: usize| Point {

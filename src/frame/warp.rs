@@ -126,7 +126,7 @@ struct Patch<'a> {
     width: usize,
     height: usize,
     origin: Point,
-    scale: Point,
+    scale: f32,
 }
 
 impl Cropper {
@@ -138,41 +138,40 @@ impl Cropper {
         assert_eq!(out.len(), width as usize * height as usize * 3, "the crop is packed RGB of its size");
         assert!(picture.width() > 0 && picture.height() > 0, "a picture has pixels");
         let ratio = square.side / width.min(height) as f32;
-        // Above two source pixels an output pixel, a separable filter first brings the region down to two (fast,
-        // vectorized); four samples an output pixel then average what is left.
-        if ratio > 2.0 {
-            let patch = self.shrink(picture, square, ratio / 2.0);
-            sample::<2>(&patch, square, width, height, out);
+        // First whole blocks of pixels are averaged (vectorized, exact), which leaves at most three source pixels an
+        // output pixel; then as many bilinear samples as that.
+        let factor = ((ratio / 2.0).round() as u32).max(1);
+        let patch = if factor > 1 {
+            self.shrink(picture, square, factor)
         } else {
-            let patch = Patch {
+            Patch {
                 pixels: picture.as_raw(),
                 width: picture.width() as usize,
                 height: picture.height() as usize,
                 origin: Point::default(),
-                scale: Point { x: 1.0, y: 1.0 },
-            };
-            if ratio > 1.0 {
-                sample::<2>(&patch, square, width, height, out);
-            } else {
-                sample::<1>(&patch, square, width, height, out);
+                scale: 1.0,
             }
+        };
+        match ratio / factor as f32 {
+            left if left <= 1.0 => sample::<1>(&patch, square, width, height, out),
+            left if left <= 2.0 => sample::<2>(&patch, square, width, height, out),
+            _ => sample::<3>(&patch, square, width, height, out),
         }
     }
 
-    /// The region around a square, smaller by a factor.
-    fn shrink(&mut self, picture: &RgbImage, square: &Square, factor: f32) -> Patch<'_> {
+    /// The region around a square, in blocks of `factor` × `factor` pixels.
+    fn shrink(&mut self, picture: &RgbImage, square: &Square, factor: u32) -> Patch<'_> {
         let (sin, cos) = square.angle.sin_cos();
-        let reach = square.side / 2.0 * (sin.abs() + cos.abs()) + 2.0 * factor;
+        let reach = square.side / 2.0 * (sin.abs() + cos.abs()) + 2.0 * factor as f32;
         let span = |center: f32, side: u32| {
             let last = (side - 1) as f32;
             let low = (center - reach).floor().clamp(0.0, last) as u32;
             let high = (center + reach).ceil().clamp(0.0, last) as u32;
-            (low, high - low + 1)
+            let blocks = ((high - low + 1) / factor).max(1);
+            (low, blocks, (blocks * factor).min(side - low))
         };
-        let (left, region_width) = span(square.center.x, picture.width());
-        let (top, region_height) = span(square.center.y, picture.height());
-        let smaller = |side: u32| ((side as f32 / factor).ceil() as u32).max(1);
-        let (width, height) = (smaller(region_width), smaller(region_height));
+        let (left, width, region_width) = span(square.center.x, picture.width());
+        let (top, height, region_height) = span(square.center.y, picture.height());
         self.shrunk.resize(width as usize * height as usize * 3, 0);
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box)).crop(
             left.into(),
@@ -187,7 +186,7 @@ impl Cropper {
             width: width as usize,
             height: height as usize,
             origin: Point { x: left as f32, y: top as f32 },
-            scale: Point { x: width as f32 / region_width as f32, y: height as f32 / region_height as f32 },
+            scale: 1.0 / factor as f32,
         }
     }
 }
@@ -203,7 +202,7 @@ fn sample<const N: usize>(patch: &Patch, square: &Square, width: u32, height: u3
     let step_y = square.side / (height as f32 * N as f32);
     let fixed = |value: f32| (value * ONE as f32).round() as i32;
     // One sample to the right and one down, in the patch.
-    let right = (fixed(cos * step_x * patch.scale.x), fixed(sin * step_x * patch.scale.y));
+    let right = (fixed(cos * step_x * patch.scale), fixed(sin * step_x * patch.scale));
     let (last_x, last_y) = (patch.width as i32 - 1, patch.height as i32 - 1);
     let (rows, _) = out.as_chunks_mut::<3>();
     for (y, row) in rows.chunks_exact_mut(width as usize).enumerate() {
@@ -216,8 +215,8 @@ fn sample<const N: usize>(patch: &Patch, square: &Square, width: u32, height: u3
             let y = square.center.y + sin * along + cos * down;
             // Minus a half: from the coordinates of the plane to the index of the pixel whose centre lies there.
             *start = (
-                fixed((x - patch.origin.x) * patch.scale.x - 0.5),
-                fixed((y - patch.origin.y) * patch.scale.y - 0.5),
+                fixed((x - patch.origin.x) * patch.scale - 0.5),
+                fixed((y - patch.origin.y) * patch.scale - 0.5),
             );
         }
         for pixel in row {
@@ -255,3 +254,7 @@ fn add_bilinear(patch: &Patch, x: i32, y: i32, sums: &mut [u32; 3]) {
         sums[channel] += upper * (256 - fy) + lower * fy;
     }
 }
+
+#[cfg(test)]
+#[path = "warp_tests.rs"]
+mod tests;

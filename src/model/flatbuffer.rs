@@ -78,3 +78,52 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
 fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A model with one buffer whose `offset` field is as given, by hand: root, its vtable, the vector, the buffer.
+    fn model(offset: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(24u32.to_le_bytes()); // 0: the root table is at 24
+        bytes.extend(b"TFL3");
+        bytes.extend([14u16, 8, 0, 0, 0, 0, 4].map(u16::to_le_bytes).concat()); // 8: vtable of Model, buffers at +4
+        bytes.extend([0; 2]);
+        bytes.extend(16i32.to_le_bytes()); // 24: Model, its vtable 16 before
+        bytes.extend(4u32.to_le_bytes()); // 28: buffers, at 32
+        bytes.extend(1u32.to_le_bytes()); // 32: one buffer
+        bytes.extend(12u32.to_le_bytes()); // 36: at 48
+        bytes.extend([8u16, 12, 0, 4].map(u16::to_le_bytes).concat()); // 40: vtable of Buffer, offset at +4
+        bytes.extend(8i32.to_le_bytes()); // 48: Buffer
+        bytes.extend(offset.to_le_bytes()); // 52
+        bytes
+    }
+
+    #[test]
+    fn buffers_behind_the_flatbuffer_are_named() {
+        assert_eq!(objection(&model(0)), None);
+        assert_eq!(objection(&model(1)), None);
+        let message = objection(&model(60)).unwrap();
+        assert!(message.contains("1 of its buffers lie behind"), "{message}");
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert!(objection(b"").unwrap().contains("0 bytes"));
+        assert!(objection(b"\x08\0\0\0HDF5....").unwrap().contains("TFL3"));
+        assert!(objection(&model(0)[..40]).unwrap().contains("damaged"));
+    }
+
+    proptest! {
+        #[test]
+        fn damage_anywhere_never_panics(at in 0usize..60, value in any::<u8>(), length in 0usize..=60) {
+            let mut bytes = model(60);
+            bytes[at] = value;
+            bytes.truncate(length);
+            let _ = objection(&bytes);
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -20,12 +20,15 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf, Option<PathBuf>)>,
 }
 
+/// What has been logged, and a signal that there is more.
+type Log = Arc<(Mutex<String>, Condvar)>;
+
 /// A running broker. It is killed when dropped.
 pub struct Mosquitto {
     port: u16,
     folder: TempDir,
     child: Child,
-    log: Arc<Mutex<String>>,
+    log: Log,
 }
 
 impl Mosquitto {
@@ -40,7 +43,7 @@ impl Mosquitto {
         for _ in 0..5 {
             let port = free_port();
             configure(folder.path(), port, options);
-            let log = Arc::new(Mutex::new(String::new()));
+            let log = Log::default();
             if let Ok(child) = launch(folder.path(), port, &log) {
                 return Self { port, folder, child, log };
             }
@@ -70,7 +73,14 @@ impl Mosquitto {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.0.lock().unwrap().clone()
+    }
+
+    /// Waits until it has logged `words`.
+    pub fn wait_log(&self, words: &str) {
+        let log = self.log.0.lock().unwrap();
+        let (log, _) = self.log.1.wait_timeout_while(log, PATIENCE, |log| !log.contains(words)).unwrap();
+        assert!(log.contains(words), "waited in vain for {words:?} in {log}");
     }
 }
 
@@ -108,7 +118,7 @@ fn configure(folder: &Path, port: u16, options: &Options) {
     std::fs::write(folder.join("mosquitto.conf"), config).unwrap();
 }
 
-fn launch(folder: &Path, port: u16, log: &Arc<Mutex<String>>) -> Result<Child, String> {
+fn launch(folder: &Path, port: u16, log: &Log) -> Result<Child, String> {
     let program =
         ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"].into_iter().find(|path| Path::new(path).exists());
     let mut child = Command::new(program.unwrap_or("mosquitto"))
@@ -122,7 +132,8 @@ fn launch(folder: &Path, port: u16, log: &Arc<Mutex<String>>) -> Result<Child, S
     let log = Arc::clone(log);
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            log.lock().unwrap().push_str(&(line + "\n"));
+            log.0.lock().unwrap().push_str(&(line + "\n"));
+            log.1.notify_all();
         }
     });
     let deadline = Instant::now() + PATIENCE;

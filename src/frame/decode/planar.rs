@@ -30,15 +30,16 @@ pub(super) fn yu12(layout: &Layout, bytes: &[u8], rgb: &mut [u8]) {
 
 /// One row of pixels from its luma and the chroma that every two pixels share.
 #[inline(always)]
-fn row(luma: &[u8], mut chroma_pairs: impl Iterator<Item = [u8; 2]>, out: &mut [u8]) {
+fn row(luma: &[u8], chroma_pairs: impl Iterator<Item = [u8; 2]> + Clone, out: &mut [u8]) {
     let (luma_pairs, luma_odd) = luma.as_chunks::<2>();
     let (out_pairs, out_odd) = out.as_chunks_mut::<6>();
-    for ((&[y0, y1], pair), [u, v]) in luma_pairs.iter().zip(out_pairs).zip(chroma_pairs.by_ref()) {
+    for ((&[y0, y1], pair), [u, v]) in luma_pairs.iter().zip(out_pairs).zip(chroma_pairs.clone()) {
         let shared = chroma(u, v);
         let ([r0, g0, b0], [r1, g1, b1]) = (pixel(y0, shared), pixel(y1, shared));
         *pair = [r0, g0, b0, r1, g1, b1];
     }
-    if let (&[y], Some([u, v])) = (luma_odd, chroma_pairs.next()) {
+    if let &[y] = luma_odd {
+        let [u, v] = chroma_pairs.last().expect("chroma reaches as far as luma");
         out_odd.copy_from_slice(&pixel(y, chroma(u, v)));
     }
 }

@@ -1,0 +1,44 @@
+//! What the stages of vision cost a picture: compare them within one run.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use emotiond::emotion::{EmotionModel, TfliteEmotion};
+use emotiond::faces::{BlazeFace, FaceDetector};
+use emotiond::frame::warp::{Cropper, Letterbox, Square};
+use emotiond::geometry::Point;
+use image::imageops::{self, FilterType};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn stages(criterion: &mut Criterion) {
+    let photo =
+        image::open(Path::new(ROOT).join("tests/data/astronaut.png")).expect("the photograph is there");
+    let picture = imageops::resize(&photo.to_rgb8(), 640, 480, FilterType::Triangle);
+    let manifest = |name: &str| Path::new(ROOT).join(format!("models/{name}.toml"));
+    let mut letterbox = Letterbox::new(256, 256);
+    criterion.bench_function("letterbox 640x480 to 256x256", |b| {
+        b.iter(|| letterbox.fit(black_box(&picture)));
+    });
+    let mut cropper = Cropper::default();
+    let mut pixels = vec![0; 112 * 112 * 3];
+    for side in [100.0, 200.0, 400.0] {
+        let square = Square { center: Point { x: 300.0, y: 200.0 }, side, angle: 0.1 };
+        criterion.bench_function(&format!("crop {side} to 112"), |b| {
+            b.iter(|| cropper.crop(black_box(&picture), &square, 112, 112, &mut pixels));
+        });
+    }
+    for name in ["blazeface-short", "blazeface-back", "blazeface-full"] {
+        let mut detector = BlazeFace::load(&manifest(name)).expect("scripts/setup has run");
+        criterion.bench_function(name, |b| b.iter(|| detector.detect(black_box(&picture))));
+    }
+    let mut detector = BlazeFace::load(&manifest("blazeface-back")).expect("scripts/setup has run");
+    let face = detector.detect(&picture).expect("the network runs")[0];
+    let mut emotion = TfliteEmotion::load(&manifest("mini-xception-fer2013")).expect("scripts/setup has run");
+    criterion
+        .bench_function("emotion mini-xception", |b| b.iter(|| emotion.read(black_box(&picture), &face)));
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);

@@ -1,0 +1,302 @@
+//! The shape of a manifest's TOML, and what has to hold before it becomes a [`Manifest`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{Activation, Crop, Detector, Head, Input, Manifest, OutputRef, Source, Task};
+
+/// The version of the manifest format that this program reads.
+const FORMAT: u32 = 1;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawManifest {
+    manifest: u32,
+    name: String,
+    version: String,
+    kind: Kind,
+    file: String,
+    sha256: String,
+    licence: String,
+    source: String,
+    #[serde(default)]
+    training_data: Vec<String>,
+    input: Input,
+    crop: Option<Crop>,
+    #[serde(default, rename = "head")]
+    heads: Vec<RawHead>,
+    detector: Option<Detector>,
+}
+
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Emotion,
+    FaceDetector,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHead {
+    kind: HeadKind,
+    output: Option<OutputRef>,
+    slice: Option<[usize; 2]>,
+    from: Option<HeadKind>,
+    #[serde(default)]
+    labels: Vec<String>,
+    #[serde(default)]
+    activation: Activation,
+    temperature: Option<f32>,
+    prior: Option<Vec<f32>>,
+    circumplex: Option<BTreeMap<String, [f32; 2]>>,
+    action_units: Option<BTreeMap<String, [f32; 2]>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum HeadKind {
+    Expression,
+    ActionUnits,
+    ValenceArousal,
+}
+
+impl RawManifest {
+    pub(super) fn check(self, path: &Path) -> Result<Manifest, String> {
+        if self.manifest != FORMAT {
+            let found = self.manifest;
+            return Err(format!("manifest = {found}, but this version of emotiond reads format {FORMAT}"));
+        }
+        // A manifest can only name a file beside itself: it must not reach elsewhere on the disk.
+        if self.file.is_empty() || self.file.contains(['/', '\\']) || self.file.starts_with('.') {
+            return Err(format!(
+                "file = {:?} must be the plain name of a file beside the manifest",
+                self.file
+            ));
+        }
+        if self.sha256.len() != 64
+            || !self.sha256.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+        {
+            return Err(format!("sha256 = {:?} must be 64 lower-case hexadecimal digits", self.sha256));
+        }
+        self.input.check()?;
+        let task = match self.kind {
+            Kind::FaceDetector => {
+                if self.crop.is_some() || !self.heads.is_empty() {
+                    return Err("a face_detector has neither [crop] nor [[head]]".to_owned());
+                }
+                let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
+                detector.check(&self.input)?;
+                Task::FaceDetector(detector)
+            }
+            Kind::Emotion => {
+                if self.detector.is_some() {
+                    return Err("an emotion model has no [detector]".to_owned());
+                }
+                let crop = self.crop.ok_or("an emotion model needs a [crop] table")?;
+                crop.check()?;
+                Task::Emotion { crop, heads: check_heads(self.heads)? }
+            }
+        };
+        Ok(Manifest {
+            file: path.parent().unwrap_or(Path::new("")).join(&self.file),
+            path: path.to_owned(),
+            name: self.name,
+            version: self.version,
+            sha256: self.sha256,
+            licence: self.licence,
+            source: self.source,
+            training_data: self.training_data,
+            input: self.input,
+            task,
+        })
+    }
+}
+
+impl Input {
+    fn check(&self) -> Result<(), String> {
+        for (key, side) in [("width", self.width), ("height", self.height)] {
+            if !(8..=1024).contains(&side) {
+                return Err(format!("[input] {key} = {side} is not in 8..=1024"));
+            }
+        }
+        let channels = self.color.channels();
+        for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
+            if values.len() != 1 && values.len() != channels {
+                let found = values.len();
+                return Err(format!(
+                    "[input] {key} has {found} values; expected 1, or one for each of {channels} channels"
+                ));
+            }
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(format!("[input] {key} = {values:?} must be finite"));
+            }
+        }
+        if self.std.iter().any(|&s| s <= 0.0) {
+            return Err(format!("[input] std = {:?} must be above 0", self.std));
+        }
+        Ok(())
+    }
+}
+
+impl Crop {
+    fn check(&self) -> Result<(), String> {
+        if !(0.1..=10.0).contains(&self.scale) {
+            return Err(format!("[crop] scale = {} is not in 0.1..=10", self.scale));
+        }
+        if self.offset.iter().any(|o| !(-5.0..=5.0).contains(o)) {
+            return Err(format!("[crop] offset = {:?} is not in -5..=5", self.offset));
+        }
+        Ok(())
+    }
+}
+
+impl Detector {
+    fn check(&self, input: &Input) -> Result<(), String> {
+        if self.strides.is_empty()
+            || self.strides.iter().any(|s| *s == 0 || *s > input.width.min(input.height))
+        {
+            return Err(format!("[detector] strides = {:?} must be in 1..=the input's side", self.strides));
+        }
+        if !(1..=8).contains(&self.anchors_per_layer) {
+            return Err(format!("[detector] anchors_per_layer = {} is not in 1..=8", self.anchors_per_layer));
+        }
+        for (key, value, low, high) in [
+            ("scale", self.scale, 1.0, 4096.0),
+            ("score_clip", self.score_clip, 1.0, 1000.0),
+            ("min_score", self.min_score, 0.01, 0.99),
+            ("overlap", self.overlap, 0.01, 0.99),
+        ] {
+            if !(low..=high).contains(&value) {
+                return Err(format!("[detector] {key} = {value} is not in {low}..={high}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_heads(raw: Vec<RawHead>) -> Result<Vec<Head>, String> {
+    if raw.is_empty() {
+        return Err("an emotion model needs at least one [[head]]".to_owned());
+    }
+    let mut seen = Vec::new();
+    for head in &raw {
+        if seen.contains(&head.kind) {
+            return Err(format!("more than one [[head]] of the kind {:?}", head.kind));
+        }
+        seen.push(head.kind);
+    }
+    let heads = raw.into_iter().map(RawHead::check).collect::<Result<Vec<_>, _>>()?;
+    check_circumplex(&heads)?;
+    Ok(heads)
+}
+
+/// A read-out needs a point for exactly the model's expressions, and action units that the model has.
+fn check_circumplex(heads: &[Head]) -> Result<(), String> {
+    let Some((points, units)) = heads.iter().find_map(|head| match head {
+        Head::Circumplex { points, action_units } => Some((points, action_units)),
+        _ => None,
+    }) else {
+        return Ok(());
+    };
+    let expressions: BTreeSet<_> = heads
+        .iter()
+        .filter_map(|head| if let Head::Expression { labels, .. } = head { Some(labels) } else { None })
+        .flatten()
+        .collect();
+    if points.keys().collect::<BTreeSet<_>>() != expressions {
+        return Err(format!(
+            "[head.circumplex] has points for {:?}; expected exactly the labels of the expression head, {expressions:?}",
+            points.keys()
+        ));
+    }
+    for unit in units.keys() {
+        let known = heads
+            .iter()
+            .any(|head| matches!(head, Head::ActionUnits { labels, .. } if labels.contains(unit)));
+        if !known {
+            return Err(format!("[head.action_units] names {unit}, which no action_units head has"));
+        }
+    }
+    Ok(())
+}
+
+impl RawHead {
+    fn check(self) -> Result<Head, String> {
+        let kind = self.kind;
+        let wrong = |what: &str| Err(format!("the {kind:?} head {what}"));
+        let allowed: &[Activation] = match kind {
+            HeadKind::Expression => &[Activation::None, Activation::Softmax, Activation::Sigmoid],
+            HeadKind::ActionUnits => &[Activation::None, Activation::Sigmoid],
+            HeadKind::ValenceArousal => &[Activation::None, Activation::Tanh],
+        };
+        if !allowed.contains(&self.activation) {
+            return wrong(&format!("has activation {:?}; expected one of {allowed:?}", self.activation));
+        }
+        if kind != HeadKind::Expression && (self.temperature.is_some() || self.prior.is_some()) {
+            return wrong("has a temperature or a prior, which only an expression head may have");
+        }
+        if self.slice.is_some_and(|[start, len]| len == 0 || start > 1 << 20 || len > 1 << 20) {
+            return wrong(&format!("has slice = {:?}; expected [start, length above 0]", self.slice));
+        }
+        if self.from.is_some() || self.circumplex.is_some() || self.action_units.is_some() {
+            return self.check_readout();
+        }
+        if self.labels.iter().collect::<BTreeSet<_>>().len() != self.labels.len() {
+            return wrong(&format!("has a label twice: {:?}", self.labels));
+        }
+        if self.labels.is_empty() != (kind == HeadKind::ValenceArousal) {
+            return wrong("needs labels, unless it is a valence_arousal head, which has none");
+        }
+        let Some(output) = self.output else { return wrong("needs output = <index or name of the tensor>") };
+        let source = Source { output, slice: self.slice };
+        let activation = self.activation;
+        match kind {
+            HeadKind::ValenceArousal => Ok(Head::ValenceArousal { source, activation }),
+            HeadKind::ActionUnits => Ok(Head::ActionUnits { source, labels: self.labels, activation }),
+            HeadKind::Expression => {
+                let temperature = self.temperature.unwrap_or(1.0);
+                if !(0.01..=100.0).contains(&temperature) {
+                    return wrong(&format!("has temperature = {temperature}, not in 0.01..=100"));
+                }
+                if self.temperature.is_some() && activation != Activation::Softmax {
+                    return wrong("has a temperature, which needs activation = \"softmax\"");
+                }
+                if let Some(prior) = &self.prior
+                    && (prior.len() != self.labels.len()
+                        || prior.iter().any(|p| !(*p > 0.0 && p.is_finite())))
+                {
+                    return wrong(&format!(
+                        "has prior = {prior:?}; expected a number above 0 for each label"
+                    ));
+                }
+                let labels = self.labels.iter().map(|l| l.parse()).collect::<Result<_, _>>()?;
+                Ok(Head::Expression { source, labels, activation, temperature, prior: self.prior })
+            }
+        }
+    }
+
+    fn check_readout(self) -> Result<Head, String> {
+        let plain = self.output.is_none() && self.slice.is_none() && self.labels.is_empty();
+        if self.kind != HeadKind::ValenceArousal || self.from != Some(HeadKind::Expression) || !plain {
+            return Err(
+                "a read-out is a valence_arousal head with from = \"expression\", without output, slice \
+                        or labels"
+                    .to_owned(),
+            );
+        }
+        let points = self.circumplex.ok_or("the read-out of valence and arousal needs [head.circumplex]")?;
+        let action_units = self.action_units.unwrap_or_default();
+        for (label, point) in points.iter().chain(&action_units) {
+            if point.iter().any(|v| !(-1.0..=1.0).contains(v)) {
+                return Err(format!("[head.circumplex] {label} = {point:?} is not in -1..=1"));
+            }
+        }
+        let points = points
+            .into_iter()
+            .map(|(label, point)| label.parse().map(|expression| (expression, point)))
+            .collect::<Result<_, String>>()?;
+        Ok(Head::Circumplex { points, action_units })
+    }
+}

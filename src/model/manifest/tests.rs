@@ -1,0 +1,125 @@
+use super::*;
+
+const EMOTION: &str = r#"
+manifest = 1
+name = "net-1.2"
+version = "1"
+kind = "emotion"
+file = "net.tflite"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+licence = "MIT"
+source = "here"
+[input]
+width = 64
+height = 64
+color = "gray"
+mean = [127.5]
+std = [127.5]
+[crop]
+align = "eyes"
+scale = 1.2
+[[head]]
+kind = "expression"
+output = 0
+slice = [0, 3]
+labels = ["neutral", "happiness", "anger"]
+activation = "softmax"
+temperature = 1.5
+[[head]]
+kind = "action_units"
+output = "units"
+labels = ["AU1", "AU12"]
+activation = "sigmoid"
+[[head]]
+kind = "valence_arousal"
+from = "expression"
+[head.circumplex]
+neutral = [0.0, 0.0]
+happiness = [0.8, 0.5]
+anger = [-0.5, 0.6]
+[head.action_units]
+AU12 = [0.2, 0.1]
+"#;
+
+fn parse(text: &str) -> Result<Manifest, String> {
+    Manifest::parse(Path::new("models/net.toml"), text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_manifest_says_what_a_network_takes_and_gives() {
+    let manifest = parse(EMOTION).unwrap();
+    assert_eq!(manifest.file, Path::new("models/net.tflite"));
+    let Task::Emotion { crop, heads } = manifest.task else { panic!("expected an emotion model") };
+    assert_eq!((crop.align, crop.offset), (Align::Eyes, [0.0, 0.0]));
+    assert!(matches!(&heads[0], Head::Expression { source, labels, .. }
+        if source.slice == Some([0, 3]) && labels[2] == Expression::Anger));
+    assert!(
+        matches!(&heads[1], Head::ActionUnits { source, .. } if source.output == OutputRef::Name("units".into()))
+    );
+    assert!(
+        matches!(&heads[2], Head::Circumplex { points, .. } if points[&Expression::Happiness] == [0.8, 0.5])
+    );
+}
+
+#[test]
+fn every_contradiction_is_refused_and_named() {
+    for (from, to, named) in [
+        ("manifest = 1", "manifest = 2", "format 1"),
+        ("\"net.tflite\"", "\"../net.tflite\"", "plain name"),
+        ("\"net.tflite\"", "\"/etc/net.tflite\"", "plain name"),
+        ("0000\"", "000g\"", "64 lower-case"),
+        ("width = 64", "width = 0", "width = 0"),
+        ("mean = [127.5]", "mean = [1.0, 2.0]", "expected 1"),
+        ("std = [127.5]", "std = [0.0]", "above 0"),
+        ("color = \"gray\"", "color = \"grey\"", "unknown variant"),
+        ("licence = \"MIT\"", "licence = \"MIT\"\nlicense = 1", "unknown field `license`"),
+        ("scale = 1.2", "scale = nan", "[crop] scale"),
+        ("\"happiness\", \"anger\"]", "\"happy\", \"anger\"]", "unknown expression \"happy\""),
+        ("\"happiness\", \"anger\"]", "\"anger\", \"anger\"]", "label twice"),
+        ("\"happiness\", \"anger\"]", "\"happiness\"]", "expected exactly the labels"),
+        ("activation = \"softmax\"", "activation = \"tanh\"", "expected one of"),
+        ("activation = \"softmax\"", "activation = \"none\"", "needs activation = \"softmax\""),
+        ("temperature = 1.5", "temperature = 0.0", "temperature = 0"),
+        ("temperature = 1.5", "prior = [0.5, 0.5]", "expected a number above 0 for each label"),
+        ("kind = \"action_units\"", "kind = \"expression\"", "more than one [[head]]"),
+        ("AU12 = [0.2", "AU9 = [0.2", "names AU9"),
+        ("[-0.5, 0.6]", "[-1.5, 0.6]", "not in -1..=1"),
+        ("output = \"units\"", "", "needs output"),
+        ("slice = [0, 3]", "slice = [0, 0]", "length above 0"),
+        ("[crop]\nalign = \"eyes\"\nscale = 1.2\n", "", "needs a [crop]"),
+        ("kind = \"emotion\"", "kind = \"face_detector\"", "neither [crop] nor [[head]]"),
+    ] {
+        assert!(EMOTION.contains(from), "{from}");
+        let message = parse(&EMOTION.replacen(from, to, 1)).expect_err(to);
+        assert!(message.contains(named), "{to}: {message}");
+        assert!(message.contains("models/net.toml"), "{message}");
+    }
+}
+
+#[test]
+fn a_name_is_looked_for_in_the_folder_and_a_path_is_taken_as_it_is() {
+    let folder = Path::new("/models");
+    for (name, path) in [
+        ("net-1.2", "/models/net-1.2.toml"),
+        ("net.toml", "/models/net.toml"),
+        ("./net", "./net.toml"),
+        ("/elsewhere/net.toml", "/elsewhere/net.toml"),
+    ] {
+        assert_eq!(locate(folder, name), Path::new(path), "{name}");
+    }
+}
+
+#[test]
+fn every_shipped_manifest_is_valid() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models"));
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let manifest = Manifest::read(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(manifest.file.file_stem(), path.file_stem(), "the file and its manifest share a name");
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "only {count} manifests in {}", folder.display());
+}

@@ -1,0 +1,171 @@
+//! `BlazeFace` against the independent reference `tests/reference/blazeface.py`, to within one pixel.
+//!
+//! The reference's answer for the photograph is kept beside it, so that this much is compared everywhere; the
+//! compositions need Python (`scripts/setup --tests` makes the environment, `scripts/test-python` runs them).
+
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for code that is none")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use emotiond::faces::{BlazeFace, FaceDetector};
+use emotiond::geometry::Face;
+use image::imageops::{self, FilterType};
+use image::{Rgb, RgbImage};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const DETECTORS: [&str; 3] = ["blazeface-short", "blazeface-back", "blazeface-full"];
+
+#[derive(serde::Deserialize)]
+struct Answer {
+    path: PathBuf,
+    faces: Vec<Expected>,
+}
+
+#[derive(serde::Deserialize)]
+struct Expected {
+    #[serde(rename = "box")]
+    bounds: [f32; 4],
+    score: f32,
+    keypoints: [[f32; 2]; 6],
+}
+
+fn load(detector: &str) -> BlazeFace {
+    BlazeFace::load(&Path::new(ROOT).join(format!("models/{detector}.toml"))).unwrap()
+}
+
+fn astronaut() -> RgbImage {
+    image::open(Path::new(ROOT).join("tests/data/astronaut.png")).unwrap().to_rgb8()
+}
+
+/// The largest difference of any coordinate of any face, in pixels.
+fn deviation(what: &str, found: &[Face], expected: &[Expected]) -> f32 {
+    assert_eq!(found.len(), expected.len(), "{what}: number of faces");
+    let mut largest = 0f32;
+    for expected in expected {
+        let values = expected.bounds.into_iter().chain(expected.keypoints.into_iter().flatten());
+        // Equal scores may come in either order, so each is compared with the nearest.
+        let deviation = |face: &Face| {
+            let b = face.bounds;
+            let found = [b.x, b.y, b.width, b.height].into_iter();
+            let found = found.chain(face.keypoints.into_iter().flat_map(|p| [p.x, p.y]));
+            found.zip(values.clone()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        let nearest = found.iter().min_by(|a, b| deviation(a).total_cmp(&deviation(b))).unwrap();
+        assert!(
+            (nearest.score - expected.score).abs() < 0.02,
+            "{what}: score {} {}",
+            nearest.score,
+            expected.score
+        );
+        largest = largest.max(deviation(nearest));
+    }
+    largest
+}
+
+#[test]
+fn the_photograph_agrees_with_the_recorded_reference() {
+    let text = std::fs::read_to_string(Path::new(ROOT).join("tests/data/astronaut.blazeface.jsonl")).unwrap();
+    for (detector, line) in DETECTORS.iter().zip(text.lines()) {
+        let answer: Answer = serde_json::from_str(line).unwrap();
+        let largest = deviation(detector, &load(detector).detect(&astronaut()).unwrap(), &answer.faces);
+        assert!(largest <= 1.0, "{detector}: {largest} pixels");
+    }
+    assert_eq!(text.lines().count(), DETECTORS.len());
+}
+
+/// Pictures made of the photograph: other sizes, shapes, angles, several faces.
+fn compositions() -> Vec<(&'static str, RgbImage)> {
+    let photo = astronaut();
+    let head = imageops::crop_imm(&photo, 120, 20, 220, 220).to_image();
+    let resized =
+        |picture: &RgbImage, width, height| imageops::resize(picture, width, height, FilterType::CatmullRom);
+    let mut wide = RgbImage::from_pixel(900, 400, Rgb([90, 100, 110]));
+    imageops::replace(&mut wide, &resized(&photo, 400, 400), 437, 0);
+    let mut tall = RgbImage::from_pixel(300, 640, Rgb([200, 190, 180]));
+    imageops::replace(&mut tall, &resized(&photo, 280, 280), 7, 331);
+    let mut group = RgbImage::from_pixel(640, 480, Rgb([60, 70, 60]));
+    for (x, y, side) in [(0, 10, 200), (215, 0, 160), (430, 20, 190), (60, 250, 210), (360, 240, 230)] {
+        imageops::overlay(&mut group, &resized(&head, side, side), x, y);
+    }
+    let mut mirrored = group.clone();
+    imageops::flip_horizontal_in_place(&mut mirrored);
+    let mut corner = RgbImage::from_pixel(320, 240, Rgb([0, 0, 0]));
+    imageops::replace(&mut corner, &resized(&head, 180, 180), -30, -35);
+    vec![
+        ("small", resized(&photo, 173, 173)),
+        ("large", resized(&photo, 1400, 1400)),
+        ("squeezed", resized(&photo, 512, 610)),
+        ("close-up", resized(&head, 481, 479)),
+        ("wide", wide),
+        ("tall", tall),
+        ("turned-15", turned(&photo, 15.0)),
+        ("turned-30", turned(&photo, -30.0)),
+        ("group of five", group),
+        ("mirrored", mirrored),
+        ("corner", corner),
+        ("nobody", RgbImage::from_pixel(640, 480, Rgb([120, 130, 140]))),
+    ]
+}
+
+/// Turned about its centre by nearest neighbour, the corners black.
+fn turned(picture: &RgbImage, degrees: f32) -> RgbImage {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let (cx, cy) = (picture.width() as f32 / 2.0, picture.height() as f32 / 2.0);
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let (dx, dy) = (x as f32 - cx, y as f32 - cy);
+        let (sx, sy) = (cx + cos * dx - sin * dy, cy + sin * dx + cos * dy);
+        let inside = sx >= 0.0 && sy >= 0.0 && sx < picture.width() as f32 && sy < picture.height() as f32;
+        if inside { *picture.get_pixel(sx as u32, sy as u32) } else { Rgb([0; 3]) }
+    })
+}
+
+#[test]
+fn five_people_are_five_faces_and_nobody_is_none() {
+    let (mut detector, manifests) = emotiond::faces::open(&Path::new(ROOT).join("models"), "auto").unwrap();
+    assert_eq!(manifests.len(), 2);
+    for (name, picture) in compositions() {
+        let expected = match name {
+            "group of five" | "mirrored" => 5,
+            "nobody" => 0,
+            _ => 1,
+        };
+        detector.restart();
+        assert_eq!(detector.detect(&picture).unwrap().len(), expected, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs the Python environment of scripts/setup --tests; scripts/test-python runs it"]
+fn compositions_agree_with_the_reference() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = compositions();
+    let path = |index: usize| folder.path().join(format!("{index}.png"));
+    for (index, (_, picture)) in pictures.iter().enumerate() {
+        picture.save(path(index)).unwrap();
+    }
+    let mut faces = 0;
+    for detector in DETECTORS {
+        let output = Command::new(Path::new(ROOT).join(".venv/bin/python"))
+            .arg(Path::new(ROOT).join("tests/reference/blazeface.py"))
+            .arg(detector)
+            .arg(Path::new(ROOT).join(format!("models/{detector}.tflite")))
+            .args((0..pictures.len()).map(path))
+            .output()
+            .expect("scripts/setup --tests makes .venv");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answers = String::from_utf8(output.stdout).unwrap();
+        let answers: Vec<Answer> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(answers.len(), pictures.len());
+        let mut blazeface = load(detector);
+        for (index, (answer, (name, picture))) in answers.iter().zip(&pictures).enumerate() {
+            assert_eq!(answer.path, path(index));
+            let what = format!("{detector}, {name}");
+            let largest = deviation(&what, &blazeface.detect(picture).unwrap(), &answer.faces);
+            println!("{what}: {} faces, at most {largest:.3} pixels apart", answer.faces.len());
+            assert!(largest <= 1.0, "{what}: {largest} pixels");
+            faces += answer.faces.len();
+        }
+    }
+    assert!(faces >= 3 * 10, "the reference found only {faces} faces: are the pictures what they should be?");
+}
