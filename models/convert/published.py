@@ -35,9 +35,9 @@ class Crop:
 
 # HSEmotion cuts MTCNN's box without margin or rotation. These figures map BlazeFace's box to it; `README.md`, "The crop",
 # says how they were measured.
-MTCNN_BOX = Crop("none", 1.0, (0.0, 0.0))
+MTCNN_BOX = Crop("none", 1.03, (0.0, -0.08))
 # The 112-pixel face template of ArcFace, which the aligned ABAW and DDAMFN crops follow.
-ARCFACE_TEMPLATE = Crop("eyes", 1.0, (0.0, 0.0))
+ARCFACE_TEMPLATE = Crop("eyes", 1.31, (0.0, -0.16))
 
 
 @dataclass(frozen=True)
