@@ -20,7 +20,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calibration", type=Path, metavar="FOLDER", help="face crops to calibrate on")
     parser.add_argument("--pictures", type=int, default=200, metavar="N", help="how many of them to use (200)")
     parser.add_argument(
-        "--float-activations", action="store_true", help="int8 weights only: closer to the float network, larger, slower"
+        "--float-activations",
+        action="store_true",
+        help="int8 weights only: closer to the float network, larger, slower",
     )
     parser.add_argument("--out", type=Path, default=Path("models/converted"), help="folder to write to (%(default)s)")
     return parser.parse_args()
@@ -40,8 +42,8 @@ def _pictures(arguments: argparse.Namespace) -> tuple[list, list, str]:
     if arguments.calibration:
         return calibrating, held_out, f"calibrated on {len(calibrating)} pictures of {arguments.calibration.name}"
     log.warning(
-        "WARNING: no --calibration FOLDER, so the integer ranges come from drawn faces. Good enough to try the conversion; "
-        "for use, convert again with a few hundred real face crops."
+        "WARNING: no --calibration FOLDER, so the integer ranges come from drawn faces. Good enough to try the "
+        "conversion; for use, convert again with a few hundred real face crops."
     )
     return calibrating, held_out, "calibrated on drawn faces (not for use)"
 

@@ -34,6 +34,6 @@ ARCHITECTURES = {
 
 
 def folded_parameters(network: nn.Module) -> int:
-    """Number of parameters once every 2-D batch norm is folded into the convolution before it, as ONNX export leaves it."""
+    """Number of parameters once 2-D batch norms are folded into the convolutions before them, as ONNX export does."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     return sum(p.numel() for p in network.parameters()) - sum(norm.weight.numel() for norm in norms)

@@ -1,9 +1,9 @@
 """Reading PyTorch checkpoints without running what is in them.
 
 A `.pt` file is a pickle, and unpickling runs whatever the file says. HSEmotion publishes whole models, which PyTorch's
-own safe reader (`weights_only=True`) refuses. Here such a file is read as data: tensors are rebuilt, every class the file
-names becomes an inert stand-in that only remembers its attributes, and nothing the file names is imported or called. That
-also makes the timm version the file was written with irrelevant.
+own safe reader (`weights_only=True`) refuses. Here such a file is read as data: tensors are rebuilt, every class that
+the file names becomes an inert stand-in that only remembers its attributes, and nothing it names is imported or called.
+That also makes the timm version the file was written with irrelevant.
 """
 
 import collections

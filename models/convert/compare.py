@@ -23,8 +23,8 @@ class Difference:
     def __str__(self) -> str:
         affect = "" if self.affect is None else f", valence-arousal ≤ {self.affect:.3f}"
         return (
-            f"{self.pictures} pictures: cosine {self.cosine:.4f} (centred {self.cosine_centred:.4f}), scores ≤ {self.score:.3f}, "
-            f"probabilities ≤ {self.probability:.3f} (mean {self.probability_mean:.3f}), "
+            f"{self.pictures} pictures: cosine {self.cosine:.4f} (centred {self.cosine_centred:.4f}), "
+            f"scores ≤ {self.score:.3f}, probabilities ≤ {self.probability:.3f} (mean {self.probability_mean:.3f}), "
             f"same first class {self.agreement:.0%}{affect}"
         )
 

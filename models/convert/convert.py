@@ -96,7 +96,9 @@ def convert(
         quantization.export_float(module, network.size, float_path)
         quantization.quantize(float_path, calibrating, model)
     if outside := flatbuffer.outside_buffers(model.read_bytes()):
-        raise ConversionError(f"{model} keeps {outside} buffers outside the flatbuffer; the C library would not read them")
+        raise ConversionError(
+            f"{model} keeps {outside} buffers outside the flatbuffer; the C library would not read them"
+        )
     runner = PythonRunner(model)
     inputs = [calibration.prepare(picture, network) for picture in held_out]
     classes = len(network.labels)

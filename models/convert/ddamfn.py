@@ -42,7 +42,7 @@ class _Mixed(nn.Module):
 
 
 class _Gates(nn.Module):
-    """Coordinate attention (arXiv 2103.02907): one gate per row and one per column, from per-row and per-column sums."""
+    """Coordinate attention (arXiv 2103.02907): one gate per row and one per column, from sums along them."""
 
     def __init__(self, channels: int):
         super().__init__()

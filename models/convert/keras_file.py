@@ -12,8 +12,8 @@ from . import ConversionError
 from .keras_mobilenet import ACTIVATIONS, KerasMobileNet, Settings
 
 _NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-# Keras keeps H×W×in×out, and H×W×channel×1 for depthwise kernels (which Keras 2 calls so and Keras 3 does not); PyTorch
-# out×in×H×W.
+# Keras keeps H×W×in×out, and H×W×channel×1 for depthwise kernels (which Keras 2 calls so and Keras 3 does not);
+# PyTorch out×in×H×W.
 _KERNELS = ("kernel", "depthwise_kernel")
 _ORDER, _DEPTHWISE_ORDER = (3, 2, 0, 1), (2, 3, 0, 1)
 

@@ -1,7 +1,7 @@
 """MobileNet 1.0 as Keras builds it, with HSEmotion's 256 features and class layer (`mobilenet_7.h5`).
 
-Own definition of arXiv 1704.04861; module names are the Keras layer names. Keras pads stride-2 convolutions on the right
-and the bottom only, which is why the padding is a step of its own.
+Own definition of arXiv 1704.04861; module names are the Keras layer names. Keras pads stride-2 convolutions on the
+right and the bottom only, which is why the padding is a step of its own.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def _pad_after(x: Tensor) -> Tensor:
 
 
 class KerasMobileNet(nn.Module):
-    """1×3×224×224, RGB less the per-channel mean → 1×`outputs` logits (the published file's softmax is left out)."""
+    """1×3×224×224, RGB less the mean per channel → 1×`outputs` logits (the published softmax is left out)."""
 
     def __init__(self, outputs: int, settings: Settings = Settings()):
         super().__init__()

@@ -150,7 +150,9 @@ def _prove(network: Published, suffix: str, folder: Path, library: Path | None) 
     started = time.monotonic()
     source = write_like_published(random_network(network), network, suffix, folder)
     held_out = calibration.drawn(32, seed=3)
-    result = convert.convert(source, network, calibration.drawn(64, seed=2), held_out, "calibrated on drawn faces", folder)
+    result = convert.convert(
+        source, network, calibration.drawn(64, seed=2), held_out, "calibrated on drawn faces", folder
+    )
     print(f"{source.name}: {result.model.stat().st_size / 1e6:.2f} MB, {time.monotonic() - started:.0f} s", flush=True)
     print(f"  Python: {result.difference}", flush=True)
     if result.floating:

@@ -21,7 +21,7 @@ EIGHT = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadnes
 SEVEN = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 
 EMOTIEFFLIB = "https://github.com/sb-ai-lab/EmotiEffLib, models/affectnet_emotions"
-AFFECTNET = ("VGGFace2 (pre-training, research)", "AffectNet (research, agreement with its authors)")
+AFFECTNET = ("VGGFace2 (pre-training, research)", "AffectNet (research)")
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Crop:
     offset: tuple[float, float]
 
 
-# HSEmotion cuts MTCNN's box without margin or rotation. These figures map BlazeFace's box to it; `README.md`, "The crop",
-# says how they were measured.
+# HSEmotion cuts MTCNN's box without margin or rotation. These figures map BlazeFace's box to it; `README.md`,
+# "The crop", says how they were measured.
 MTCNN_BOX = Crop("none", 1.03, (0.0, -0.08))
 # The 112-pixel face template of ArcFace, which the aligned ABAW and DDAMFN crops follow.
 ARCFACE_TEMPLATE = Crop("eyes", 1.31, (0.0, -0.16))
@@ -91,8 +91,11 @@ _ALL = (
         affect=True,
         crop=ARCFACE_TEMPLATE,
         licence="none stated for the weights; DDAMFN's code: see its repository",
-        source="https://github.com/SainingZhang/DDAMFN (architecture); multi-task checkpoint of HSEmotion's ABAW-7 entry",
-        training_data=("MS-Celeb-1M (pre-training; withdrawn by its publisher)", "AffectNet (research, agreement with its authors)"),
+        source="https://github.com/SainingZhang/DDAMFN (architecture); checkpoint of HSEmotion's ABAW-7 entry",
+        training_data=(
+            "MS-Celeb-1M (pre-training; withdrawn by its publisher)",
+            "AffectNet (research)",
+        ),
     ),
     Published(
         "mobilenet_7",

@@ -39,8 +39,8 @@ def quantize(float_path: Path, inputs: list[np.ndarray] | None, path: Path) -> N
 def _ranges(float_path: Path, chosen, inputs: list[np.ndarray]):
     """Smallest and largest value of every tensor over the inputs.
 
-    `Quantizer.calibrate` averages the extremes of the inputs instead, with most weight on the first, so that about every
-    second face would drive some tensor out of its range.
+    `Quantizer.calibrate` averages the extremes of the inputs instead, with most weight on the first: about every second
+    face would drive some tensor out of its range.
     """
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(chosen)

@@ -105,7 +105,9 @@ class CRunner:
         if xnnpack:
             delegate = self._c.TfLiteXNNPackDelegateOptionsDefault()
             delegate.num_threads = 1
-            self._c.TfLiteInterpreterOptionsAddDelegate(options, self._c.TfLiteXNNPackDelegateCreate(ctypes.byref(delegate)))
+            self._c.TfLiteInterpreterOptionsAddDelegate(
+                options, self._c.TfLiteXNNPackDelegateCreate(ctypes.byref(delegate))
+            )
         self._interpreter = self._c.TfLiteInterpreterCreate(model, options)
         if not self._interpreter or self._c.TfLiteInterpreterAllocateTensors(self._interpreter):
             raise ConversionError(f"TensorFlow Lite {self.version} cannot prepare {path} for running")

@@ -29,10 +29,14 @@ def test_int8_follows_float(name, suffix, tmp_path, library):
     network = NETWORKS[name]
     source = prove.write_like_published(prove.random_network(network), network, suffix, tmp_path)
     held_out = calibration.drawn(16, seed=3)
-    result = convert.convert(source, network, calibration.drawn(32, seed=2), held_out, "calibrated on drawn faces", tmp_path)
+    result = convert.convert(
+        source, network, calibration.drawn(32, seed=2), held_out, "calibrated on drawn faces", tmp_path
+    )
     assert not result.floating
     assert result.difference.cosine > 0.9
     inputs = [calibration.prepare(face, network) for face in held_out]
-    reference = compare.outputs_of(convert.TorchRunner(convert.load(source, network), network), inputs, len(network.labels))
+    reference = compare.outputs_of(
+        convert.TorchRunner(convert.load(source, network), network), inputs, len(network.labels)
+    )
     c = compare.outputs_of(CRunner(result.model, library), inputs, len(network.labels))
     assert compare.difference(reference, c).cosine > 0.9

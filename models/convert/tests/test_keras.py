@@ -26,7 +26,9 @@ def published_like(tmp_path_factory):
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             width = layer.gamma.shape[0]
-            layer.set_weights([random.uniform(low, high, width) for low, high in [(0.5, 1.5), (-0.2, 0.2), (-0.1, 0.1), (0.2, 0.6)]])
+            layer.set_weights(
+                [random.uniform(low, high, width) for low, high in [(0.5, 1.5), (-0.2, 0.2), (-0.1, 0.1), (0.2, 0.6)]]
+            )
     path = tmp_path_factory.mktemp("keras") / "mobilenet_7.h5"
     model.save(path)
     return path, model
