@@ -1,0 +1,9 @@
+"""From HSEmotion / EmotiEffLib's published files to int8 TensorFlow Lite with a manifest.
+
+`python -m models.convert FILE` converts one published file, `python -m models.convert.prove` shows the same path at
+work on networks of the same architectures with random weights. See README.md beside this file.
+"""
+
+
+class ConversionError(Exception):
+    """Something about the given file or options that its user can mend; the text says what and how."""

@@ -1,0 +1,73 @@
+"""`python -m models.convert FILE`: convert one published file."""
+
+import argparse
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+from . import ConversionError, calibration
+from .published import NETWORKS
+
+log = logging.getLogger("convert")
+_HELD_OUT = 32
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m models.convert", description=__doc__)
+    parser.add_argument("file", type=Path, help="the published .pt, .pth, .onnx or .h5 file")
+    parser.add_argument("--network", choices=NETWORKS, help="which network it is, if its name does not say so")
+    parser.add_argument("--calibration", type=Path, metavar="FOLDER", help="face crops to calibrate on")
+    parser.add_argument("--pictures", type=int, default=200, metavar="N", help="how many of them to use (200)")
+    parser.add_argument(
+        "--float-activations",
+        action="store_true",
+        help="int8 weights only: closer to the float network, larger, slower",
+    )
+    parser.add_argument("--out", type=Path, default=Path("models/converted"), help="folder to write to (%(default)s)")
+    return parser.parse_args()
+
+
+def _pictures(arguments: argparse.Namespace) -> tuple[list, list, str]:
+    """Pictures to calibrate on, others to compare on, and what the manifest says of the calibration."""
+    total = arguments.pictures + _HELD_OUT
+    if arguments.calibration:
+        pictures = calibration.from_folder(arguments.calibration, total)
+    else:
+        pictures = calibration.drawn(total)
+    held_out = pictures[-_HELD_OUT:]
+    calibrating = pictures[:-_HELD_OUT] or held_out
+    if arguments.float_activations:
+        return calibrating, held_out, "int8 weights, float activations"
+    if arguments.calibration:
+        return calibrating, held_out, f"calibrated on {len(calibrating)} pictures of {arguments.calibration.name}"
+    log.warning(
+        "WARNING: no --calibration FOLDER, so the integer ranges come from drawn faces. Good enough to try the "
+        "conversion; for use, convert again with a few hundred real face crops."
+    )
+    return calibrating, held_out, "calibrated on drawn faces (not for use)"
+
+
+def main() -> int:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    log.setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", module="torch|litert_torch|timm")
+    arguments = _arguments()
+    from . import convert  # after the arguments: a wrong one should not wait for PyTorch
+
+    try:
+        network = convert.identify(arguments.file, arguments.network)
+        pictures = _pictures(arguments)
+        result = convert.convert(arguments.file, network, *pictures, arguments.out, arguments.float_activations)
+    except ConversionError as error:
+        log.error("error: %s", error)
+        return 1
+    log.info("%s (%d KiB) and %s", result.model, result.model.stat().st_size // 1024, result.manifest.name)
+    log.info("int8 against float, %s", result.difference)
+    if result.floating and not arguments.float_activations:
+        log.info("left in floating point: %s", ", ".join(f"{n} {name}" for name, n in result.floating.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

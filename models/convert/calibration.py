@@ -1,0 +1,83 @@
+"""Pictures that tell the quantizer how large the network's activations get."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from . import ConversionError
+from .published import Published
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
+
+def from_folder(folder: Path, limit: int, seed: int = 0) -> list[Image.Image]:
+    """Up to `limit` pictures of `folder` and the folders in it, drawn at random: face crops, cut like the network's."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise ConversionError(f"{folder} holds no picture ({', '.join(sorted(_SUFFIXES))})")
+    chosen = np.random.default_rng(seed).permutation(len(paths))[:limit]
+    return [_open(paths[i]) for i in sorted(chosen)]
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except OSError as error:
+        raise ConversionError(f"cannot read the picture {path}: {error}") from error
+
+
+def drawn(count: int, side: int = 224, seed: int = 0) -> list[Image.Image]:
+    """Schematic faces under varying light: enough to try the conversion, not enough to ship its result."""
+    random = np.random.default_rng(seed)
+    return [_draw(random, side) for _ in range(count)]
+
+
+def _draw(random: np.random.Generator, side: int) -> Image.Image:
+    picture = Image.new("RGB", (side, side), tuple(random.integers(40, 216, 3)))
+    pen = ImageDraw.Draw(picture)
+    skin = np.array([232, 190, 160]) * random.uniform(0.4, 1.05)
+    dark = tuple((skin * random.uniform(0.1, 0.5)).astype(int))
+    hair = tuple(random.integers(0, 140, 3))
+    x, y = side * (0.5 + random.normal(0, 0.04, 2))
+    width, height = side * random.uniform(0.3, 0.42), side * random.uniform(0.4, 0.52)
+
+    def ellipse(cx, cy, rx, ry, fill):
+        pen.ellipse([x + cx * width - rx * width, y + cy * height - ry * height,
+                     x + cx * width + rx * width, y + cy * height + ry * height], fill=fill)  # fmt: skip
+
+    ellipse(0, -0.25, 1.15, 1.0, hair)
+    ellipse(0, 0, 1, 1, tuple(skin.clip(0, 255).astype(int)))
+    openness = random.uniform(0.02, 0.12)
+    for eye in (-0.4, 0.4):
+        ellipse(eye, -0.2, 0.18, openness, (240, 240, 235))
+        ellipse(eye, -0.2, 0.08, min(openness, 0.09), (30, 20, 15))
+        brow = -0.4 + random.normal(0, 0.04)
+        pen.line([x + (eye - 0.2) * width, y + (brow + random.normal(0, 0.04)) * height,
+                  x + (eye + 0.2) * width, y + brow * height], fill=dark, width=side // 40)  # fmt: skip
+    ellipse(0, 0.12, 0.1, 0.14, tuple((skin * 0.85).clip(0, 255).astype(int)))
+    bend = random.uniform(-0.15, 0.25)
+    for t in np.linspace(-1, 1, 15):
+        ellipse(0.4 * t, 0.5 + bend * (0.5 - t * t), 0.06, random.uniform(0.02, 0.1), (150, 50, 50))
+    picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0, side / 80)))
+    light = 1 + random.uniform(-0.3, 0.3) * np.linspace(-1, 1, side)[None, :, None]
+    noisy = np.asarray(picture, np.float32) * light + random.normal(0, random.uniform(2, 8), (side, side, 3))
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+def prepare(picture: Image.Image, network: Published) -> np.ndarray:
+    """One picture as the network's input: 1×size×size×3, float32, colour order, mean and deviation as published."""
+    resized = picture.resize((network.size, network.size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(resized, np.float32)
+    if network.color == "bgr":
+        pixels = pixels[..., ::-1]
+    return ((pixels - np.float32(network.mean)) / np.float32(network.std))[None]
+
+
+def samples(pictures: list[Image.Image], network: Published) -> list[np.ndarray]:
+    """The pictures as inputs; two pixels of the first become black and white, so that every pixel value is in range."""
+    inputs = [prepare(picture, network) for picture in pictures]
+    extremes = (np.float32([[0], [255]]) - np.float32(network.mean)) / np.float32(network.std)
+    inputs[0][0, 0, :2] = extremes
+    return inputs

@@ -1,0 +1,77 @@
+"""ONNX in: the same numbers, heads apart, and clear refusals."""
+
+import pytest
+import torch
+
+from models.convert import ConversionError, onnx_file
+
+SIZE = 32
+
+
+class WithMaps(torch.nn.Module):
+    """Gives inner maps beside the scores, as DDAMFN does."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return x * 2, self.network(x)
+
+
+def export(module, path):
+    torch.onnx.export(
+        module,
+        (torch.zeros(1, 3, SIZE, SIZE),),
+        str(path),
+        opset_version=11,
+        input_names=["input"],
+        dynamic_axes={"input": {0: "batch_size"}},
+        dynamo=False,
+    )
+
+
+@pytest.fixture
+def path(tiny, tmp_path):
+    export(tiny, tmp_path / "tiny.onnx")
+    return tmp_path / "tiny.onnx"
+
+
+def test_same_numbers_in_two_heads(tiny, path):
+    x = torch.randn(1, 3, SIZE, SIZE)
+    with torch.no_grad():
+        expression, affect = onnx_file.read(path, SIZE, 8, 10)(x)
+        expected = tiny(x)
+    assert torch.allclose(torch.cat([expression, affect], 1), expected, atol=1e-5)
+
+
+def test_prelu_is_gone(path):
+    targets = {str(node.target) for node in onnx_file.read(path, SIZE, 8, 10).graph.nodes}
+    assert not any("prelu" in target for target in targets) and any("relu" in target for target in targets)
+
+
+def test_scores_are_found_among_several_outputs(tiny, tmp_path):
+    path = tmp_path / "maps.onnx"
+    export(WithMaps(tiny).eval(), path)
+    x = torch.randn(1, 3, SIZE, SIZE)
+    with torch.no_grad():
+        expression, _ = onnx_file.read(path, SIZE, 8, 10)(x)
+        assert torch.allclose(expression, tiny(x)[:, :8], atol=1e-5)
+
+
+def test_other_size_is_refused(path):
+    with pytest.raises(ConversionError, match=r"expected batch×3×64×64"):
+        onnx_file.read(path, 64, 8, 10)
+
+
+def test_other_number_of_outputs_is_refused(path):
+    with pytest.raises(ConversionError, match=r"\(1, 10\)\], expected one 1×8"):
+        onnx_file.read(path, SIZE, 8, 8)
+
+
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>"])
+def test_no_onnx_is_said_to_be_none(tmp_path, content):
+    path = tmp_path / "page.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ConversionError, match="page.onnx is not an ONNX file"):
+        onnx_file.read(path, SIZE, 8, 10)
