@@ -29,6 +29,8 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Time every stage on this machine
     Bench(BenchArgs),
+    /// Print what a subscriber of the broker receives from this device
+    Watch(WatchArgs),
     /// Print the commented default configuration
     Config(ConfigPrintArgs),
 }
@@ -120,6 +122,17 @@ pub struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `emotiond watch`.
+#[derive(Args, Clone, Debug)]
+pub struct WatchArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print summaries alone, and end after so many
+    #[arg(long, value_name = "SUMMARIES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
 }
 
 /// `emotiond config`.

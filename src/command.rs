@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cameras;
 pub mod check;
 pub mod config;
+pub mod watch;
 
 use std::io::Write as _;
 

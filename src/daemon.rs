@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::cli::{Destination, RunArgs};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
+use crate::privacy;
 use crate::source::SourceError;
 use crate::summary::{EmotionPolicy, SummarySettings};
 use crate::systemd::Supervisor;
@@ -43,6 +44,7 @@ const EVENTS: usize = 256;
 /// # Errors
 /// With the exit code that tells systemd whether another try makes sense.
 pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
+    privacy::forbid_dumps().or_exit(Code::Software)?;
     let supervisor = Supervisor::from_environment();
     let mut settings = load(arguments)?;
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;

@@ -19,6 +19,7 @@ pub mod logging;
 pub mod model;
 pub mod observation;
 pub mod payload;
+pub mod privacy;
 pub mod publish;
 pub mod smoothing;
 pub mod source;

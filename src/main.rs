@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Cameras(arguments) => command::cameras::run(arguments),
         Command::Analyze(arguments) => command::analyze::run(arguments),
         Command::Bench(arguments) => command::bench::run(arguments),
+        Command::Watch(arguments) => command::watch::run(arguments),
         Command::Config(arguments) => command::config::run(arguments),
     };
     match result {

@@ -12,6 +12,7 @@ pub mod settings;
 pub mod stdout;
 mod tls;
 mod topic;
+pub mod watch;
 
 use std::time::Duration;
 

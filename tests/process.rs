@@ -197,6 +197,21 @@ fn a_restarted_broker_hears_of_the_daemon_again() {
 }
 
 #[test]
+fn a_crash_leaves_no_core_dump() {
+    let broker = Mosquitto::start();
+    let status = Subscriber::new(broker.port(), "emotiond/hall/status");
+    let daemon = Daemon::start(&broker.url(), "");
+    status.message("emotiond/hall/status", |body| body == "online");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert!(core.split_whitespace().rev().skip(1).take(2).all(|limit| limit == "0"), "{core}");
+    // The files of a process that cannot be dumped belong to root, whoever runs it.
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = std::fs::metadata(format!("/proc/{}/environ", daemon.child.id())).unwrap().uid();
+    assert_eq!(owner, 0);
+}
+
+#[test]
 fn termination_is_clean_and_quick() {
     let broker = Mosquitto::start();
     let status = Subscriber::new(broker.port(), "emotiond/hall/status");

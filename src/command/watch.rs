@@ -1,0 +1,26 @@
+//! `emotiond watch`: prints what a subscriber of the broker receives.
+
+use crate::cli::WatchArgs;
+use crate::config::{Overrides, Settings};
+use crate::exit::{Code, Failure, OrExit as _};
+use crate::publish::watch;
+
+/// Prints topic and body of each message, one a line, until `--count` summaries have come or the reader has gone.
+///
+/// # Errors
+/// If the configuration is not valid or the broker cannot be reached.
+pub fn run(arguments: &WatchArgs) -> Result<(), Failure> {
+    let settings =
+        Settings::load(arguments.config.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
+    let summary = format!("emotiond/{}/summary", settings.device);
+    let mut left = arguments.count;
+    let see = |topic: &str, body: &str| {
+        if arguments.count.is_some() && topic != summary {
+            return Ok(true);
+        }
+        super::print(&format!("{topic} {body}\n"))?;
+        left = left.map(|count| count.saturating_sub(1));
+        Ok(left != Some(0))
+    };
+    watch::watch(&settings.mqtt, see).or_exit(Code::Unavailable)
+}
