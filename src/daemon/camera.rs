@@ -1,5 +1,6 @@
 //! The camera thread: owns the device, keeps only the newest frame, opens it again after every fault.
 
+use std::mem::Discriminant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -83,6 +84,17 @@ pub struct Camera {
     pub replay: bool,
 }
 
+/// What the camera thread remembers from one opening of the source to the next.
+struct Course {
+    reported: Option<CameraState>,
+    /// Why no frame comes, since the last one came.
+    fault: Option<Discriminant<SourceError>>,
+    /// How long to wait before the next attempt.
+    wait: Duration,
+    /// When the last frame was captured.
+    last: Moment,
+}
+
 /// Why capturing ended.
 enum Ended {
     Paused,
@@ -93,20 +105,19 @@ enum Ended {
 impl Camera {
     /// Runs until stopped or until the source is over or can never work.
     pub fn run(mut self) {
-        let mut wait = FIRST_WAIT;
-        let mut reported = None;
-        let mut last = Moment::ZERO;
+        let mut course = Course { reported: None, fault: None, wait: FIRST_WAIT, last: Moment::ZERO };
         loop {
             if self.stopped() {
                 return;
             }
             if self.switches.paused.load(Ordering::Relaxed) {
-                self.report(&mut reported, CameraState::Paused);
+                self.report(&mut course, self.clock.now(), CameraState::Paused);
+                course.fault = None;
                 std::thread::sleep(TICK);
                 continue;
             }
             let error = match (self.open)() {
-                Ok(source) => match self.capture(source, &mut reported, &mut wait, &mut last) {
+                Ok(source) => match self.capture(source, &mut course) {
                     Ended::Paused => {
                         log::info!("camera closed: paused on request");
                         continue;
@@ -117,32 +128,28 @@ impl Camera {
                 Err(error) => error,
             };
             match error {
-                SourceError::End => return self.mailbox.end(last, Ok(())),
-                SourceError::Unsupported { .. } => return self.mailbox.end(last, Err(error)),
-                error if self.replay => return self.mailbox.end(last, Err(error)),
+                SourceError::End => return self.mailbox.end(course.last, Ok(())),
+                SourceError::Unsupported { .. } => return self.mailbox.end(course.last, Err(error)),
+                error if self.replay => return self.mailbox.end(course.last, Err(error)),
                 error => {
-                    let first = reported != Some(CameraState::Lost);
-                    self.report(&mut reported, CameraState::Lost);
-                    if first {
-                        log::error!("camera lost: {error}; trying again until it is back");
-                    } else {
-                        log::debug!("camera still lost: {error}; next try in {wait:?}");
+                    self.report(&mut course, self.clock.now(), CameraState::Lost);
+                    // A fault is told once, however long it lasts and however often the camera is tried.
+                    match course.fault.replace(std::mem::discriminant(&error)) {
+                        None => log::error!("camera lost: {error}; trying again until it is back"),
+                        same if same == course.fault => {
+                            log::debug!("camera still lost: {error}; next try in {:?}", course.wait);
+                        }
+                        Some(_) => log::warn!("camera still lost, but now: {error}"),
                     }
-                    self.pause(wait);
-                    wait = (wait * 2).min(LONGEST_WAIT);
+                    self.pause(course.wait);
+                    course.wait = (course.wait * 2).min(LONGEST_WAIT);
                 }
             }
         }
     }
 
-    fn capture(
-        &mut self,
-        mut source: Box<dyn FrameSource>,
-        reported: &mut Option<CameraState>,
-        wait: &mut Duration,
-        last: &mut Moment,
-    ) -> Ended {
-        log::info!("capturing {}", source.describe());
+    fn capture(&mut self, mut source: Box<dyn FrameSource>, course: &mut Course) -> Ended {
+        let mut told = false;
         loop {
             if self.stopped() {
                 return Ended::Stopped;
@@ -157,13 +164,16 @@ impl Camera {
                     return Ended::Failed(error);
                 }
             };
-            // Ok only once a frame has arrived: a device that opens and then stalls is still lost.
-            if *reported == Some(CameraState::Lost) {
-                log::info!("camera is back");
+            // Ok only once a frame has arrived: a device that opens and then stalls is still lost, and is opened again
+            // every few seconds.
+            if !told {
+                let back = if course.fault.is_some() { "camera is back: " } else { "" };
+                log::info!("{back}capturing {}", source.describe());
+                told = true;
             }
-            self.report(reported, CameraState::Ok);
-            *wait = FIRST_WAIT;
-            *last = frame.at;
+            // As of the frame: a state that began after it would make it a frame of the time before.
+            self.report(course, frame.at, CameraState::Ok);
+            (course.fault, course.wait, course.last) = (None, FIRST_WAIT, frame.at);
             self.mailbox.count(source.take_losses(), 1);
             if !self.pace.due(frame.at) {
                 continue;
@@ -179,10 +189,10 @@ impl Camera {
         }
     }
 
-    fn report(&self, reported: &mut Option<CameraState>, state: CameraState) {
-        if reported.replace(state) != Some(state) {
+    fn report(&self, course: &mut Course, at: Moment, state: CameraState) {
+        if course.reported.replace(state) != Some(state) {
             self.mailbox.count(Losses::default(), 0);
-            self.mailbox.state(self.clock.now(), state);
+            self.mailbox.state(at, state);
         }
     }
 
@@ -204,7 +214,56 @@ impl Camera {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::daemon::mailbox::Delivery;
+    use crate::frame::{Frame, PixelFormat};
+
+    /// One frame, handed over a moment after it was captured; then the end.
+    struct OneFrame(ManualClock, bool);
+
+    impl FrameSource for OneFrame {
+        fn next(&mut self) -> Result<Frame, SourceError> {
+            if std::mem::replace(&mut self.1, true) {
+                return Err(SourceError::End);
+            }
+            let at = self.0.now();
+            self.0.advance(Duration::from_millis(3));
+            let format = PixelFormat::Grey;
+            Ok(Frame { format, width: 1, height: 1, stride: 1, bytes: vec![0], at })
+        }
+
+        fn describe(&self) -> String {
+            "one frame".to_owned()
+        }
+    }
+
+    #[test]
+    fn the_first_frame_belongs_to_the_time_in_which_the_camera_works() {
+        let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+        clock.advance(Duration::from_secs(1));
+        let mailbox = Arc::new(Mailbox::default());
+        let source = clock.clone();
+        Camera {
+            open: Box::new(move || Ok(Box::new(OneFrame(source.clone(), false)))),
+            mailbox: Arc::clone(&mailbox),
+            switches: Arc::default(),
+            clock: Arc::new(clock),
+            pace: Pace::new(5.0),
+            hand_over: HandOver::Newest,
+            replay: false,
+        }
+        .run();
+        let Some(Delivery::State(since, CameraState::Ok)) = mailbox.take(Duration::ZERO) else {
+            panic!("the camera's state comes first");
+        };
+        let Some(Delivery::Frame(frame)) = mailbox.take(Duration::ZERO) else {
+            panic!("the frame comes after it");
+        };
+        assert!(frame.at >= since, "a frame of {:?} in a state since {since:?}", frame.at);
+    }
 
     #[test]
     fn due_frames_keep_the_rate_whatever_the_camera_delivers() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::SourceError;
 use super::device::{Opened, is_raspberry_pi_sensor, objection};
 use super::mode::{Choice, Mode, fourcc_text, rate_text};
 use super::negotiate::{Wish, negotiate};
@@ -78,6 +79,10 @@ fn look_at(path: PathBuf, wish: &Wish) -> Camera {
             if camera.choice.is_none() {
                 camera.unusable = Some("it offers no format that emotiond can decode".to_owned());
             }
+        }
+        // Which device it is about stands above it.
+        Err(SourceError::Unsupported { reason, remedy, .. }) => {
+            camera.unusable = Some(format!("{reason}; {remedy}"));
         }
         Err(error) => camera.unusable = Some(error.to_string()),
     }

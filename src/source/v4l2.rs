@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{debug, warn};
 use v4l::buffer::{Flags, Type};
 use v4l::io::mmap::Stream;
 use v4l::io::traits::{CaptureStream, Stream as _};
@@ -75,7 +75,7 @@ pub struct V4l2Source {
 }
 
 impl V4l2Source {
-    /// Opens a camera in the cheapest mode that is good enough, which is logged.
+    /// Opens a camera in the cheapest mode that is good enough.
     ///
     /// # Errors
     /// [`SourceError::Gone`], [`SourceError::Denied`], [`SourceError::Busy`] or [`SourceError::Io`] as the system says;
@@ -102,7 +102,7 @@ impl V4l2Source {
         let mut stream = opened.ask(|device| Stream::with_buffers(device, Type::VideoCapture, BUFFERS))?;
         // Without it a read of a driver that says "ready" and is not would wait for ever.
         stream.set_timeout(options.timeout.clamp(GLANCE, Duration::from_secs(3600)));
-        let source = Self {
+        Ok(Self {
             stream: Some(stream),
             started: false,
             card: name(&identity),
@@ -114,9 +114,7 @@ impl V4l2Source {
             stop: options.stop.clone(),
             last_sequence: None,
             losses: Losses::default(),
-        };
-        info!("{}: {}", source.opened.what, source.describe());
-        Ok(source)
+        })
     }
 
     /// The mode that the driver agreed to.
@@ -224,7 +222,7 @@ impl FrameSource for V4l2Source {
     }
 
     fn describe(&self) -> String {
-        format!("{} from {}", self.mode, self.card)
+        format!("{} from {} ({})", self.mode, self.opened.what, self.card)
     }
 
     fn take_losses(&mut self) -> Losses {
@@ -284,12 +282,12 @@ fn set_mode(opened: &Opened, choice: &Choice) -> Result<(Choice, u32), SourceErr
     }
     let mode = Choice { fourcc: got.fourcc.repr, format, width: got.width, height: got.height, rate };
     if (mode.fourcc, mode.width, mode.height) != (choice.fourcc, choice.width, choice.height) {
-        info!("{}: asked for {choice}, the driver set {mode}", opened.what);
+        debug!("{}: asked for {choice}, the driver set {mode}", opened.what);
     }
     if let (Some(wanted), Some(got)) = (choice.rate, rate)
         && (wanted - got).abs() > 0.5
     {
-        info!("{}: asked for {} fps, the driver set {}", opened.what, rate_text(wanted), rate_text(got));
+        debug!("{}: asked for {} fps, the driver set {}", opened.what, rate_text(wanted), rate_text(got));
     }
     Ok((mode, if format == PixelFormat::Mjpeg { 0 } else { got.stride }))
 }
@@ -300,5 +298,5 @@ fn interval(rate: f64) -> Fraction {
 }
 
 fn name(identity: &Identity) -> String {
-    format!("{} ({}, {})", identity.card, identity.driver, identity.bus)
+    format!("{}, {}, {}", identity.card, identity.driver, identity.bus)
 }

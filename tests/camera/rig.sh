@@ -27,7 +27,8 @@ need() {
 }
 
 prepare() {
-    [ ! -e "$cache/initrd.gz" ] || return 0
+    # Built once, and again if what it starts with has changed.
+    ! [ -e "$cache/initrd.gz" ] || ! cmp -s "$repository/tests/camera/init" "$cache/init" || return 0
     need apt-get dpkg-deb busybox cpio depmod modprobe
     local work package kernel root module
     mkdir -p "$cache"
@@ -61,6 +62,7 @@ prepare() {
     (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >initrd.gz
     mv "boot/vmlinuz-$kernel" "$cache/vmlinuz"
     mv initrd.gz "$cache/initrd.gz"
+    cp root/init "$cache/init"
     cd "$cache" && rm -rf "$work"
     trap - EXIT
 }
@@ -82,9 +84,10 @@ choose_accelerator() {
 
 boot() {
     local accelerator=$1 share=$2 script=$3 port=$4 limit=$5
+    # In the foreground, so that a Ctrl-C ends it too.
     # shellcheck disable=SC2086
-    timeout "$limit" $qemu -accel "$accelerator" -cpu "$cpu" -smp 2 -m 1024 \
-        -display none -no-reboot -nodefaults -serial stdio \
+    timeout --foreground -k 5 "$limit" $qemu -accel "$accelerator" -cpu "$cpu" -smp 2 -m 1024 \
+        -display none -no-reboot -nodefaults -serial stdio -pidfile "$share/qemu.pid" \
         -kernel "$cache/vmlinuz" -initrd "$cache/initrd.gz" \
         -append "console=$console panic=-1 quiet mitigations=off script=$script" \
         -fsdev "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap" \

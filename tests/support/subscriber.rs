@@ -28,6 +28,7 @@ struct Notes {
 pub struct Subscriber {
     client: Client,
     notes: Arc<(Mutex<Notes>, Condvar)>,
+    patience: Duration,
 }
 
 impl Subscriber {
@@ -67,9 +68,15 @@ impl Subscriber {
                 notes.1.notify_all();
             }
         });
-        let subscriber = Self { client, notes };
+        let subscriber = Self { client, notes, patience: PATIENCE };
         subscriber.wait_subscribed(1);
         subscriber
+    }
+
+    /// Waits so long for everything from here on, where it comes from something slow.
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Waits until the subscription has been confirmed for the `times`th time.
@@ -98,7 +105,7 @@ impl Subscriber {
     }
 
     fn wait<T>(&self, what: &str, found: impl Fn(&Notes) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let mut notes = self.notes.0.lock().unwrap();
         loop {
             if let Some(found) = found(&notes) {

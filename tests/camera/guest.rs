@@ -1,0 +1,164 @@
+//! The virtual machine, seen from the host: a folder shared with it, its console, and its end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{PATIENCE, frames};
+
+/// After how many seconds the machine is ended, whatever it is doing.
+const LIMIT: u32 = 280;
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A running machine. It is ended when dropped.
+pub struct Guest {
+    share: TempDir,
+    rig: Child,
+}
+
+impl Guest {
+    /// Boots a machine that runs `guest.sh` with this configuration, and reaches the broker on `port` of the host.
+    pub fn boot(port: u16, config: &str) -> Self {
+        let prepared = rig().arg("prepare").status().unwrap();
+        assert!(
+            prepared.success(),
+            "the virtual machine cannot be made; `scripts/setup --tests` installs its parts"
+        );
+
+        let share = tempfile::tempdir().unwrap();
+        let root = share.path();
+        install(&root.join("installed"));
+        let scene = frames::scene();
+        for (folder, frame) in [("mjpg", frames::mjpg(&scene)), ("yuyv", frames::yuyv(&scene))] {
+            fs::create_dir(root.join(folder)).unwrap();
+            fs::write(root.join(folder).join("0"), frame).unwrap();
+        }
+        fs::write(root.join("emotiond.toml"), config).unwrap();
+        fs::write(root.join("guest.sh"), include_str!("guest.sh")).unwrap();
+        fs::write(root.join("state"), "mjpg").unwrap();
+        let mut run = rig();
+        run.arg("run").arg(root).args(["guest.sh", &port.to_string(), &LIMIT.to_string()]);
+        let rig = run.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        Self { share, rig }
+    }
+
+    /// Tells the camera what to do.
+    pub fn camera(&self, state: &str) {
+        eprintln!("camera: {state}");
+        // In one step: the guest may be reading.
+        let new = self.share.path().join("state.new");
+        fs::write(&new, state).unwrap();
+        fs::rename(new, self.share.path().join("state")).unwrap();
+    }
+
+    /// What the guest has written to a file so far.
+    pub fn read(&self, file: &str) -> String {
+        fs::read(self.share.path().join(file))
+            .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Waits until the daemon's log holds `count` lines with these words, and gives the last.
+    pub fn log(&mut self, words: &str, count: usize) -> String {
+        let line = self.until(words, |guest| {
+            let log = guest.read("emotiond.log");
+            // A line without its end is still being written.
+            let whole = &log[..log.rfind('\n').unwrap_or(0)];
+            whole.lines().filter(|line| line.contains(words)).nth(count - 1).map(str::to_owned)
+        });
+        eprintln!("log: {line}");
+        line
+    }
+
+    /// Tells the daemon to end, and waits for the end of the machine.
+    pub fn end(&mut self) -> ExitStatus {
+        fs::write(self.share.path().join("end"), "").unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.rig.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the machine has not ended within {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(50)); // between two looks
+        }
+    }
+
+    fn until<T>(&mut self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = found(self) {
+                return found;
+            }
+            assert!(self.rig.try_wait().unwrap().is_none(), "the machine has ended; waited for {what:?}");
+            assert!(Instant::now() < deadline, "waited in vain for {what:?}");
+            // Between two looks: a network file system does not tell of changes.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (name, file) in [("console", "console.log"), ("emotiond's log", "emotiond.log")] {
+                eprintln!("---- {name}\n{}", self.read(file));
+            }
+        }
+        if matches!(self.rig.try_wait(), Ok(None)) {
+            let _ended_before = Command::new("kill").arg(self.read("qemu.pid").trim()).status();
+            let _ended_before = self.rig.wait();
+        }
+    }
+}
+
+fn rig() -> Command {
+    let mut command = Command::new(Path::new(REPOSITORY).join("tests/camera/rig.sh"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Puts the built programs, the library and the models where an installation has them, seen from `root`.
+fn install(root: &Path) {
+    let repository = Path::new(REPOSITORY);
+    let library = repository.join("third_party/tflite/lib").join(std::env::consts::ARCH);
+    copy(Path::new(env!("CARGO_BIN_EXE_emotiond")), &root.join("bin"));
+    copy(&virtual_camera(), &root.join("bin"));
+    copy(&library.join("libtensorflowlite_c.so"), &root.join("lib/emotiond"));
+    for entry in fs::read_dir(repository.join("models")).unwrap() {
+        copy(&entry.unwrap().path(), &root.join("share/emotiond/models"));
+    }
+}
+
+fn copy(file: &Path, folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    fs::copy(file, folder.join(file.file_name().unwrap())).unwrap_or_else(|error| {
+        panic!("{}: {error}; has scripts/setup run?", file.display());
+    });
+}
+
+/// Builds the virtual camera, which cargo does not do for the sake of one test, and gives its path.
+fn virtual_camera() -> PathBuf {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--locked", "--example", "vuvc", "--message-format", "json"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    // What cargo tells this test of its package would count as a change to packages that watch it, and have them built anew.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            build.env_remove(name);
+        }
+    }
+    let output = build.current_dir(REPOSITORY).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the virtual camera cannot be built");
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let artifact = messages
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "vuvc");
+    artifact.unwrap()["executable"].as_str().unwrap().into()
+}
