@@ -1,6 +1,5 @@
 //! The shipped detectors and emotion model on a real photograph, and on pictures without a face.
 
-#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for code that is none")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::path::Path;
