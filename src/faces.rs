@@ -5,6 +5,7 @@ mod blazeface;
 pub mod decode;
 mod near_far;
 pub mod nms;
+mod second_look;
 
 use std::path::Path;
 
@@ -31,7 +32,7 @@ pub trait FaceDetector: Send {
     /// The names of the networks it can run.
     fn networks(&self) -> Vec<String>;
 
-    /// Which of [`FaceDetector::networks`] the last picture took.
+    /// Which of [`FaceDetector::networks`] the last picture took, one entry for each time a network ran.
     fn networks_used(&self) -> Vec<usize>;
 }
 

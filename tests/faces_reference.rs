@@ -136,6 +136,27 @@ fn five_people_are_five_faces_and_nobody_is_none() {
 }
 
 #[test]
+fn the_program_says_five_and_none_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, picture) in
+        compositions().into_iter().filter(|(name, _)| ["group of five", "nobody"].contains(name))
+    {
+        picture.save(folder.path().join(format!("{name}.png"))).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_emotiond"))
+        .args(["analyze", "--json"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let faces: Vec<_> = lines.iter().map(|line| line["faces"].as_array().unwrap().len()).collect();
+    assert_eq!(faces, [5, 0], "in the order of the names");
+}
+
+#[test]
 #[ignore = "needs the Python environment of scripts/setup --tests; scripts/test-python runs it"]
 fn compositions_agree_with_the_reference() {
     let folder = tempfile::tempdir().unwrap();
