@@ -20,7 +20,6 @@ use crate::daemon;
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::frame::decode::Decoder;
 use crate::frame::{Frame, PixelFormat};
-use crate::health;
 use crate::model::Network;
 use crate::model::manifest::Manifest;
 use crate::source::picture;
@@ -53,8 +52,6 @@ struct Report {
     bare_ms: f64,
     /// Pipeline by bare parts.
     ratio: f64,
-    /// Resident memory after the run, MiB.
-    resident_mib: f64,
 }
 
 /// Times the stages and prints a table.
@@ -127,7 +124,6 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     report.bare_ms =
         report.decode_ms + report.detector_invoke_ms + faces.len() as f64 * report.emotion_invoke_ms;
     report.ratio = report.pipeline_ms / report.bare_ms;
-    report.resident_mib = health::resident_bytes().map_or(f64::NAN, |bytes| bytes as f64 / 1_048_576.0);
     Ok(report)
 }
 
@@ -199,9 +195,7 @@ fn table(report: &Report) -> String {
          emotion, network alone       {emotion_invoke_ms:8.3}   a face\n\
          emotion, crop and heads      {:8.3}   a face\n\
          tracking, summary, wiping    {rest:8.3}\n\
-         pipeline                     {:8.3}   {:.2} × its bare parts ({:.3})\n\
-         \n\
-         resident memory              {:8.1}   MiB\n",
+         pipeline                     {:8.3}   {:.2} × its bare parts ({:.3})\n",
         SIZE.0,
         SIZE.1,
         report.faces,
@@ -210,6 +204,5 @@ fn table(report: &Report) -> String {
         report.pipeline_ms,
         report.ratio,
         report.bare_ms,
-        report.resident_mib,
     )
 }
