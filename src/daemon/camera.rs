@@ -129,7 +129,10 @@ impl Camera {
             };
             match error {
                 SourceError::End => return self.mailbox.end(course.last, Ok(())),
-                SourceError::Unsupported { .. } => return self.mailbox.end(course.last, Err(error)),
+                // A device that has delivered once may come back under another number; until then another has its name.
+                SourceError::Unsupported { .. } if course.last.is_zero() => {
+                    return self.mailbox.end(course.last, Err(error));
+                }
                 error if self.replay => return self.mailbox.end(course.last, Err(error)),
                 error => {
                     self.report(&mut course, self.clock.now(), CameraState::Lost);
