@@ -129,7 +129,10 @@ fn install(root: &Path) {
     copy(&virtual_camera(), &root.join("bin"));
     copy(&library.join("libtensorflowlite_c.so"), &root.join("lib/emotiond"));
     for entry in fs::read_dir(repository.join("models")).unwrap() {
-        copy(&entry.unwrap().path(), &root.join("share/emotiond/models"));
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tflite" || extension == "toml") {
+            copy(&path, &root.join("share/emotiond/models"));
+        }
     }
 }
 
