@@ -80,10 +80,10 @@ impl<N: FaceDetector, F: FaceDetector> FaceDetector for NearFar<N, F> {
         // The far one has the finer grid, so its keypoints are kept where both see a face.
         for face in &far {
             let twin =
-                near.iter().filter(|other| same(face, other)).map(|other| other.score).max_by(f32::total_cmp);
-            let believed =
-                twin.is_some_and(|score| score >= SURE || f32::midpoint(score, face.score) >= AGREED);
-            if believed || self.confirmed(picture, face)? {
+                near.iter().filter(|other| same(face, other)).max_by(|a, b| a.score.total_cmp(&b.score));
+            let believed = twin
+                .is_some_and(|twin| twin.score >= SURE || f32::midpoint(twin.score, face.score) >= AGREED);
+            if believed || self.confirmed(picture, twin.unwrap_or(face))? {
                 only_far |= twin.is_none();
                 faces.push(*face);
             }
