@@ -14,11 +14,12 @@ def main() -> None:
         ("export", "fit the action-unit head and write the float TensorFlow Lite file"),
         ("quantize", "write the int8 file and its manifest"),
         ("evaluate", "measure one manifest's model"),
+        ("scenes", "score what `emotiond analyze --json` printed for the labelled scenes"),
         ("compare", "measure ours and the peers, write the card's tables and figures"),
     ):
         step = steps.add_parser(name, help=about, description=about)
         step.add_argument("--data", type=Path, help="folder with ferplus.npz, expw_faces.tar, expw_scenes.tar, teacher/")
-        step.add_argument("--work", type=Path, required=True, help="folder for everything made on the way")
+        step.add_argument("--work", type=Path, required=name != "scenes", help="folder for everything made on the way")
         if name in ("quantize", "compare"):
             step.add_argument("--models", type=Path, required=True, help="folder of the int8 model and the figures")
         if name == "train":
@@ -30,6 +31,8 @@ def main() -> None:
         if name == "evaluate":
             step.add_argument("--model", type=Path, required=True, help="the manifest")
             step.add_argument("sets", nargs="+", help="ferplus-valid, ferplus-test, expw-valid, scenes")
+        if name == "scenes":
+            step.add_argument("analysis", type=Path, help="the file of JSON lines")
         if name == "compare":
             step.add_argument("--reference", type=Path, help="a TensorFlow Lite file of EfficientNet-B0 at 224 px, to time")
     given = parser.parse_args()
@@ -50,6 +53,10 @@ def main() -> None:
         do.quantized(given.data, given.work, given.models)
     elif given.step == "evaluate":
         print(json.dumps(do.evaluate(given.data, given.work, given.model, given.sets), indent=1))
+    elif given.step == "scenes":
+        from .whole_path import score
+
+        print(json.dumps(score(given.data, given.analysis), indent=1))
     elif given.step == "compare":
         do.compare(given.data, given.work, given.models, given.reference)
 

@@ -20,7 +20,7 @@ XNNPACK_FLAGS = 0x1 | 0x2  # signed and unsigned 8-bit operators
 
 class _Options(ctypes.Structure):
     # The library's own struct is smaller; the tail is room that it may fill in.
-    _fields_ = [("threads", c_int32), ("runtime_flags", c_uint32), ("flags", c_uint32), ("rest", c_void_p * 16)]
+    _fields_ = [("threads", c_int32), ("flags", c_uint32), ("rest", c_void_p * 16)]
 
 
 class _Quantization(ctypes.Structure):

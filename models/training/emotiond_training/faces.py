@@ -80,18 +80,22 @@ def _expw(data: Path, work: Path):
 
 
 def _scenes(data: Path):
-    images, labels, marked = [], [], []
+    with tarfile.open(data / "expw_scenes.tar") as archive:
+        pictures = {m.name: _picture(archive, m) for m in archive if m.name.endswith(".jpg")}
+    names, marked, labels = zip(*marked_scenes(data), strict=True)
+    return [pictures[f"scenes/{name}"] for name in names], np.array(labels), np.array(marked)
+
+
+def marked_scenes(data: Path) -> list[tuple[str, tuple[float, float, float, float], int]]:
+    """Picture, box (x, y, width, height) and label of every labelled face of at least MIN_SIDE."""
     with tarfile.open(data / "expw_scenes.tar") as archive:
         rows = list(csv.DictReader(io.TextIOWrapper(archive.extractfile("labels.csv"))))
-        pictures = {m.name: _picture(archive, m) for m in archive if m.name.endswith(".jpg")}
+    marked = []
     for row in rows:
         left, top, right, bottom = (float(row[f"face_{side}"]) for side in ("left", "top", "right", "bottom"))
-        if max(right - left, bottom - top) < MIN_SIDE:
-            continue
-        images.append(pictures[f"scenes/{row['image']}"])
-        labels.append(EXPW_NAMES[row["label"]])
-        marked.append((left, top, right - left, bottom - top))
-    return images, np.array(labels), np.array(marked)
+        if max(right - left, bottom - top) >= MIN_SIDE:
+            marked.append((row["image"], (left, top, right - left, bottom - top), EXPW_NAMES[row["label"]]))
+    return marked
 
 
 def _picture(archive: tarfile.TarFile, member: tarfile.TarInfo) -> np.ndarray:
@@ -122,15 +126,17 @@ def _in_scenes(detector: BlazeFace, images, marked):
     for image, box in zip(images, marked, strict=True):
         if id(image) not in seen:
             seen[id(image)] = detector.detect(image)
-        best = max(seen[id(image)], key=lambda d: _iou(d.box, box), default=None)
-        hit = best is not None and _iou(best.box, box) > MIN_IOU
+        best = max(seen[id(image)], key=lambda d: iou(d.box, box), default=None)
+        hit = best is not None and iou(best.box, box) > MIN_IOU
         boxes.append(best.box if hit else box)
         angles.append(eye_angle(best.points[0], best.points[1]) if hit else 0.0)
         found.append(hit)
     return np.array(boxes), np.array(angles), np.array(found)
 
 
-def _iou(a, b) -> float:
+def iou(a, b) -> float:
+    """Overlap of two boxes x, y, width, height."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
     inter = np.clip(high - low, 0, None).prod()
     return float(inter / (a[2] * a[3] + b[2] * b[3] - inter))

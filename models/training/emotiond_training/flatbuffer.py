@@ -9,6 +9,24 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 IDENTIFIER = b"TFL3"
+ALIGNMENT = 16  # of weights; the schema's `force_align`, which the generated Python code does not keep
+
+
+class _AlignedBuffer(schema.BufferT):
+    """A buffer whose bytes start at a multiple of ALIGNMENT in the file."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        content = None
+        if self.data is not None and len(self.data):
+            raw = bytes(self.data)
+            builder.StartVector(1, len(raw), ALIGNMENT)
+            builder.head -= len(raw)
+            builder.Bytes[builder.head : builder.head + len(raw)] = raw
+            content = builder.EndVector()
+        schema.BufferStart(builder)
+        if content is not None:
+            schema.BufferAddData(builder, content)
+        return schema.BufferEnd(builder)
 
 
 def read_model(content: bytes) -> schema.ModelT:
@@ -30,9 +48,10 @@ def inline_buffers(content: bytes) -> bytes:
         end = buffer.offset + buffer.size
         if end > len(content):
             raise ValueError(f"buffer {i} ends at byte {end} of a file of {len(content)}: the file is cut short")
-        buffer.data = list(content[buffer.offset : end])
-    for buffer in model.buffers:
-        buffer.offset = buffer.size = 0
+        buffer.data = content[buffer.offset : end]
+    for i, buffer in enumerate(model.buffers):
+        model.buffers[i] = _AlignedBuffer()
+        model.buffers[i].data = buffer.data
     builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())

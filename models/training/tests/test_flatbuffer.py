@@ -36,6 +36,10 @@ def test_outside_weights_come_inside():
     assert bytes(inlined.buffers[1].data) == WEIGHTS
 
 
+def test_weights_are_aligned():
+    assert inline_buffers(model_with_outside_weights()).index(WEIGHTS) % 16 == 0
+
+
 def test_a_file_cut_short_is_refused():
     with pytest.raises(ValueError, match="cut short"):
         inline_buffers(model_with_outside_weights()[:-1])
