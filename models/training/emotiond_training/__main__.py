@@ -1,0 +1,65 @@
+"""`python -m emotiond_training STEP --data DIR --work DIR`; see ../README.md."""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="emotiond_training", description="Make emotiond's emotion network.")
+    steps = parser.add_subparsers(dest="step", required=True)
+    for name, about in (
+        ("prepare", "cut the training faces as the runtime does, and ask the action-unit teacher"),
+        ("train", "train the network"),
+        ("export", "fit the action-unit head and write the float TensorFlow Lite file"),
+        ("quantize", "write the int8 file and its manifest"),
+        ("evaluate", "measure one manifest's model"),
+        ("scenes", "score what `emotiond analyze --json` printed for the labelled scenes"),
+        ("compare", "measure ours and the peers, write the card's tables and figures"),
+    ):
+        step = steps.add_parser(name, help=about, description=about)
+        step.add_argument("--data", type=Path, help="folder with ferplus.npz, expw_faces.tar, expw_scenes.tar, teacher/")
+        step.add_argument("--work", type=Path, required=name != "scenes", help="folder for everything made on the way")
+        if name in ("quantize", "compare"):
+            step.add_argument("--models", type=Path, required=True, help="folder of the int8 model and the figures")
+        if name == "train":
+            step.add_argument("--epochs", type=float, default=8.0)
+            step.add_argument("--minutes", type=float, help="train for this long instead")
+            step.add_argument("--workers", type=int, default=2)
+            step.add_argument("--seed", type=int, default=1)
+            step.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
+        if name == "evaluate":
+            step.add_argument("--model", type=Path, required=True, help="the manifest")
+            step.add_argument("sets", nargs="+", help="ferplus-valid, ferplus-test, expw-valid, scenes")
+        if name == "scenes":
+            step.add_argument("analysis", type=Path, help="the file of JSON lines")
+        if name == "compare":
+            step.add_argument("--reference", type=Path, help="a TensorFlow Lite file of EfficientNet-B0 at 224 px, to time")
+    given = parser.parse_args()
+    if given.step not in ("train", "export") and given.data is None:
+        parser.error(f"{given.step} needs --data")
+
+    from . import steps as do
+    from .train import Recipe
+
+    if given.step == "prepare":
+        do.prepare(given.data, given.work)
+    elif given.step == "train":
+        recipe = Recipe(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed)
+        do.train(given.work, recipe, given.resume)
+    elif given.step == "export":
+        do.export(given.work)
+    elif given.step == "quantize":
+        do.quantized(given.data, given.work, given.models)
+    elif given.step == "evaluate":
+        print(json.dumps(do.evaluate(given.data, given.work, given.model, given.sets), indent=1))
+    elif given.step == "scenes":
+        from .whole_path import score
+
+        print(json.dumps(score(given.data, given.analysis), indent=1))
+    elif given.step == "compare":
+        do.compare(given.data, given.work, given.models, given.reference)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The steps of the command line, in the order in which they are run."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import data, evaluation, manifest, peers, teacher, units
+from .augment import centre
+from .clibrary import CModel, interleaved_times, load_library
+from .contract import LABELS
+from .export import export_float, quantize
+from .faces import load
+from .network import EmotionNet, read_tfjs
+from .runtime import Model, to_tensor
+from .sources import member
+from .train import FaceSet, Recipe, Trainer
+
+NAME, VERSION = "emotiond-mtl", "1.0.0"
+TASK = "teacher/face_landmarker_v2_with_blendshapes.task"
+TAUGHT = (6000, 1000)  # faces of each set that the teacher looks at: training, held out
+CALIBRATION = 160  # faces of each set that give the activations' ranges
+PEER_SCALES = (0.9, 1.0, 1.15, 1.3)
+
+
+def prepare(data_dir: Path, work: Path) -> None:
+    data.prepare(data_dir, work)
+    for name in ("ferplus", "expw"):
+        teacher.teach(work, data_dir / TASK, name, *TAUGHT)
+
+
+def train(work: Path, recipe: Recipe, resume: bool) -> None:
+    sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
+    folder = "package/models/faceres-deep"
+    backbone = read_tfjs(member(work, "human-models", f"{folder}.json"), member(work, "human-models", f"{folder}.bin"))
+    trainer = Trainer(recipe, sets, work, backbone)
+    if resume:
+        trainer.resume(work / "checkpoint.pt")
+    trainer.run()
+
+
+def trained(work: Path) -> tuple[EmotionNet, int]:
+    """The averaged network of the last checkpoint, and the input size it ended with."""
+    state = torch.load(work / "checkpoint.pt", weights_only=True)
+    net = EmotionNet(len(LABELS))
+    net.load_state_dict(state["average"])
+    return net.eval(), state["size"]
+
+
+def export(work: Path) -> None:
+    """Fit the action-unit head on the finished trunk and write the float file into the work folder."""
+    torch.manual_seed(1)
+    net, size = trained(work)
+    agreement = units.fit(net, work, size)
+    (work / "units.json").write_text(json.dumps(agreement, indent=1))
+    path = work / f"{NAME}-float.tflite"
+    export_float(net, _calibration(work, size), path)
+    _describe(path, work, size)
+
+
+def _calibration(work: Path, size: int) -> np.ndarray:
+    """Training faces of both sets as the network takes them: float32 `[n, size, size, 3]`."""
+    faces = []
+    for name in ("ferplus", "expw"):
+        stored = np.load(work / f"{name}.npz")
+        index = np.random.default_rng(5).permutation(np.flatnonzero(stored["split"] == 0))[:CALIBRATION]
+        faces.append(centre(torch.from_numpy(stored["image"][np.sort(index)]), size).permute(0, 2, 3, 1).numpy())
+    return np.concatenate(faces)
+
+
+def quantized(data_dir: Path, work: Path, models: Path) -> None:
+    """The int8 file and its manifest, with a temperature fitted on FER+'s validation split."""
+    size = Model(work / f"{NAME}-float.toml").size
+    path = models / f"{NAME}.tflite"
+    quantize(work / f"{NAME}-float.tflite", _calibration(work, size), path)
+    _describe(path, models, size)
+    validation = load("ferplus-valid", data_dir, work)
+    for folder, file in ((work, work / f"{NAME}-float.tflite"), (models, path)):
+        model = Model(file.with_suffix(".toml"))
+        _, raw = evaluation.outputs(model, validation)
+        logits = np.stack([model.head("expression", values) for values in raw])
+        _describe(file, folder, size, evaluation.fit_temperature(logits, validation.labels))
+
+
+def _describe(path: Path, folder: Path, size: int, temperature: float = 1.0) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    counts = [int(o["shape"][-1]) for o in Interpreter(str(path)).get_output_details()]
+    outputs = {"expression": counts.index(len(LABELS)), "action_units": counts.index(len(teacher.UNITS))}
+    manifest.write(folder / f"{path.stem}.toml", path, path.stem, VERSION, size, outputs, temperature)
+
+
+def evaluate(data_dir: Path, work: Path, file: Path, names: list[str]) -> dict:
+    return {name: _measure(file, name, data_dir, work)[0] for name in names}
+
+
+def _measure(file: Path, name: str, data_dir: Path, work: Path) -> tuple[dict, np.ndarray]:
+    faces = load(name, data_dir, work)
+    probabilities, _ = evaluation.outputs(Model(file), faces)
+    return evaluation.measure(probabilities, faces), probabilities
+
+
+def compare(data_dir: Path, work: Path, models: Path, reference: Path | None) -> None:
+    """Ours and the peers on the same pictures: `results.json` and `tables.md` in WORK, figures in MODELS."""
+    from . import plots
+
+    figures = models / "figures"
+    figures.mkdir(exist_ok=True)
+    (work / "peers").mkdir(exist_ok=True)
+    files = {
+        "emotiond-mtl int8": models / f"{NAME}.toml",
+        "emotiond-mtl float": work / f"{NAME}-float.toml",
+        "mini-Xception (fer)": _tuned(peers.mini_xception, data_dir, work),
+        "face-api": _tuned(peers.face_api, data_dir, work),
+    }
+    loaded = {name: Model(path) for name, path in files.items()}
+    results, reliability, slices = {name: {} for name in files}, {}, []
+    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
+        pending = {(name, which): pool.submit(_measure, path, which, data_dir, work)
+                   for name, path in files.items() for which in ("ferplus-test", "scenes")}
+        for (name, which), answer in pending.items():
+            results[name][which], probabilities = answer.result()
+            if name == "emotiond-mtl int8":
+                faces = load(which, data_dir, work)
+                reliability[which] = (probabilities, faces.labels)
+                plots.confusion_matrix(probabilities, faces.labels, which, figures / f"confusion-{which}.png")
+                if which == "scenes":
+                    slices = evaluation.slices(probabilities, faces)
+    plots.reliability_diagram(reliability, figures / "reliability.png")
+    plots.training_curves(json.loads((work / "log.json").read_text()), figures / "training.png")
+    times, agreement = _in_the_c_library(files, loaded, work, reference)
+    sizes = {name: model.size_bytes for name, model in loaded.items()}
+    table = evaluation.tables(results, times, sizes)
+    (work / "tables.md").write_text(table)
+    report = {"results": results, "slices": slices, "milliseconds": times, "largest_difference_to_c_library": agreement}
+    (work / "results.json").write_text(json.dumps(report, indent=1))
+    print(table)
+    print(json.dumps({"ms": times, "differs": agreement}, indent=1))
+
+
+def _tuned(make, data_dir: Path, work: Path) -> Path:
+    """A peer with the crop that suits it best on the validation sets, for fairness."""
+    best, chosen = -1.0, PEER_SCALES[0]
+    model = Model(make(work, work / "peers", chosen))
+    for scale in PEER_SCALES:
+        score = 0.0
+        for name in ("ferplus-valid", "expw-valid"):
+            faces = load(name, data_dir, work)
+            faces = faces.only(np.arange(len(faces.labels)) % 8 == 0)
+            score += evaluation.measure(evaluation.outputs(model, faces, scale)[0], faces)["seven"]["accuracy"]
+        if score > best:
+            best, chosen = score, scale
+    print(f"{model.manifest['name']}: crop scale {chosen} of {PEER_SCALES}", flush=True)
+    return make(work, work / "peers", chosen)
+
+
+def _in_the_c_library(files: dict[str, Path], loaded: dict[str, Model], work: Path, reference: Path | None):
+    """Times on one thread, all models in turn, and how far the C library's answers are from Python's."""
+    library = load_library(work)
+    running, differences = {}, {}
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    for name, model in loaded.items():
+        running[name] = CModel(library, (files[name].parent / model.manifest["file"]).read_bytes())
+        crop = picture[: model.size, : model.size]
+        expected = model.raw(crop)
+        x = to_tensor(crop, model.manifest["input"])
+        if np.issubdtype(model.input["dtype"], np.integer):
+            scale, zero = model.input["quantization"]
+            x = np.clip(np.rint(x / scale + zero), -128, 127)
+        found = running[name](x.astype(model.input["dtype"]))
+        differences[name] = float(max(np.abs(a - b).max() for a, b in zip(expected, found, strict=True)))
+    if reference:
+        running["EfficientNet-B0 224 float"] = CModel(library, reference.read_bytes())
+    return interleaved_times(running), differences

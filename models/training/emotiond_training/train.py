@@ -1,0 +1,256 @@
+"""Training: AdamW over one warm-up and cosine decay, an exponential moving average of the weights.
+
+The lowest layers stay as pretrained and run without gradient. Progress counts images
+or, with `minutes`, the time spent training, so that a run ends when it must on any machine.
+
+Workers are processes of one thread each that step on the same weights without a lock
+(Hogwild, Niu et al. 2011): on a busy machine two of them see nearly twice the images of one
+process with two threads, which wait for each other in every layer. One worker is repeatable
+bit by bit, several are not.
+"""
+
+import copy
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import multiprocessing
+
+from .augment import augment, centre
+from .contract import LABELS
+from .metrics import softmax, summary
+from .network import EmotionNet, folded, load_backbone
+
+
+@dataclass
+class Recipe:
+    stages: list = field(default_factory=lambda: [(0.0, 64), (0.75, 96)])  # (progress, input size)
+    epochs: float = 8.0
+    minutes: float | None = None
+    batch: int = 64
+    ferplus_share: float = 0.6  # of each batch
+    rate: float = 5e-4  # of the last trunk layers; the head has five times it, the lowest a third
+    weight_decay: float = 0.02
+    frozen: int = 5  # trunk layers that stay as pretrained
+    average: float = 0.998
+    smoothing: float = 0.1  # of ExpW's labels
+    expw_weight: float = 0.6
+    bootstrap: float = 0.4  # share of the network's own view in ExpW's targets, late in training
+    strength: float = 0.7  # of augmentation
+    seed: int = 1
+    workers: int = 2
+
+
+# How often one epoch shows a face of each class, in the order of LABELS.
+REPEATS = {"ferplus": (1, 1, 1, 1, 1, 3, 2, 3), "expw": (1, 1, 1, 1, 1, 1, 3, 1)}
+
+
+@dataclass
+class FaceSet:
+    name: str
+    image: torch.Tensor
+    target: torch.Tensor
+    majority: np.ndarray
+    split: np.ndarray
+
+    @classmethod
+    def load(cls, work: Path, name: str) -> "FaceSet":
+        stored = np.load(work / f"{name}.npz")
+        return cls(name, torch.from_numpy(stored["image"]), torch.from_numpy(stored["target"]),
+                   stored["majority"], stored["split"])
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        use = np.flatnonzero((self.split == 0) & (self.majority >= 0))
+        return rng.permutation(np.repeat(use, np.array(REPEATS[self.name])[self.majority[use]]))
+
+    def labelled(self, split: int) -> np.ndarray:
+        return np.flatnonzero((self.split == split) & (self.majority >= 0))
+
+
+@torch.no_grad()
+def predict(net: EmotionNet, faces: FaceSet, index: np.ndarray, size: int, flip: bool = False) -> np.ndarray:
+    net = folded(net).to(memory_format=torch.channels_last)
+    out = []
+    for part in np.array_split(index, max(1, len(index) // 128)):
+        x = centre(faces.image[part], size)
+        x = (x.flip(3) if flip else x).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            out.append(net(x).float())
+    return torch.cat(out).numpy()
+
+
+class Trainer:
+    def __init__(self, recipe: Recipe, sets: list[FaceSet], work: Path, backbone: dict[str, np.ndarray] | None):
+        torch.manual_seed(recipe.seed)
+        torch.set_num_threads(1)  # before anything runs: workers are forked
+        self.recipe, self.sets, self.work = recipe, sets, work
+        self.rng = torch.Generator().manual_seed(recipe.seed)
+        self.order = np.random.default_rng(recipe.seed)
+        self.net = EmotionNet(len(LABELS), dropout=0.2)
+        if backbone:
+            some = torch.cat([centre(s.image[s.labelled(0)[:192]], recipe.stages[0][1]) for s in sets])
+            load_backbone(self.net, backbone, some)
+        self.net.to(memory_format=torch.channels_last).train()
+        self.average = copy.deepcopy(self.net).eval()
+        self.optimizer = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay, betas=(0.9, 0.99),
+                                           fused=True)
+        self.spent, self.step = 0.0, 0
+        self.seen = multiprocessing.Value("q", 0)
+        self.log: list[dict] = []
+        self.queues = [np.empty(0, int) for _ in sets]
+
+    def _groups(self) -> list[dict]:
+        rate, net = self.recipe.rate, self.net
+        groups = []
+        trained = net.trunk[self.recipe.frozen:]
+        for i, layer in enumerate(trained):
+            depth = i / max(1, len(trained) - 1)
+            factor = (1 / 3) ** (1 - depth)
+            groups.append({"params": [layer.conv.weight], "peak": rate * factor})
+            groups.append({"params": list(layer.norm.parameters()), "peak": rate * factor, "weight_decay": 0.0})
+        head = [*net.norm.parameters(), *net.expression.parameters()]
+        groups.append({"params": head, "peak": rate * 5, "weight_decay": 0.0})
+        return groups
+
+    def progress(self) -> float:
+        if self.recipe.minutes:
+            return min(1.0, self.elapsed() / (60 * self.recipe.minutes))
+        return min(1.0, self.seen.value / (self.recipe.epochs * self.epoch_size))
+
+    def elapsed(self) -> float:
+        """Seconds of training, those before a resumption included."""
+        return self.spent + time.monotonic() - self.began
+
+    def _draw(self, count: int, which: int) -> np.ndarray:
+        while len(self.queues[which]) < count:
+            self.queues[which] = np.concatenate([self.queues[which], self.sets[which].epoch(self.order)])
+        taken, self.queues[which] = np.split(self.queues[which], [count])
+        return taken
+
+    def run(self) -> EmotionNet:
+        lengths = [len(s.epoch(self.order)) for s in self.sets]
+        self.epoch_size = sum(lengths)
+        shares = [self.recipe.ferplus_share if s.name == "ferplus" else 1 - self.recipe.ferplus_share for s in self.sets]
+        self.counts = [max(1, round(self.recipe.batch * share / sum(shares))) for share in shares]
+        self.began = time.monotonic()
+        self.net.share_memory()
+        self.average.share_memory()
+        others = [multiprocessing.Process(target=self._work, args=(i,)) for i in range(1, self.recipe.workers)]
+        for other in others:
+            other.start()
+        self._work(0)
+        for other in others:
+            other.join()
+            if other.exitcode:
+                raise RuntimeError(f"a training worker ended with code {other.exitcode}: see its traceback above")
+        if self.losses:
+            self._report()
+        return self.average
+
+    def _work(self, worker: int) -> None:
+        """Steps until the end; the first worker also prints, validates and saves."""
+        torch.set_num_threads(1)
+        self.rng.manual_seed(self.recipe.seed * 1000 + worker)
+        self.order = np.random.default_rng((self.recipe.seed, worker, self.seen.value))
+        next_report = (self.seen.value // self.epoch_size + 0.5) * self.epoch_size
+        self.size, lowest, self.losses = None, None, []
+        marked = (self.elapsed(), self.seen.value)
+        while (progress := self.progress()) < 1:
+            size = [s for at, s in self.recipe.stages if progress >= at][-1]
+            if size != self.size:
+                self.size = size
+                lowest = folded(self.net).trunk[: self.recipe.frozen].to(memory_format=torch.channels_last)
+            self.losses.append(self._step(size, self.counts, lowest, progress))
+            with self.seen.get_lock():
+                self.seen.value += sum(self.counts)
+            if worker == 0 and self.step % 50 == 0:
+                now = (self.elapsed(), self.seen.value)
+                rate = (now[1] - marked[1]) / (now[0] - marked[0])
+                marked = now
+                print(f"seen {now[1]} progress {progress:.3f} size {size} "
+                      f"loss {np.mean(self.losses[-50:]):.4f} {rate:.0f} images/s", flush=True)
+            if worker == 0 and self.step % 200 == 0:
+                self.save()
+            if worker == 0 and self.seen.value >= next_report:
+                next_report += self.epoch_size / 2
+                self._report()
+                self.losses = []
+
+    def _step(self, size: int, counts: list[int], lowest, progress: float) -> float:
+        recipe = self.recipe
+        inputs, targets, weights = [], [], []
+        for i, (faces, count) in enumerate(zip(self.sets, counts, strict=True)):
+            index = self._draw(count, i)
+            inputs.append(augment(faces.image[index], size, self.rng, recipe.strength))
+            targets.append(faces.target[index])
+            noisy = faces.name == "expw"
+            weights.append(torch.full((count,), recipe.expw_weight if noisy else 1.0))
+        x = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
+        target, weight = torch.cat(targets), torch.cat(weights)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                x = lowest(x)
+            features = self.net.trunk[recipe.frozen:](x).mean((2, 3))
+        logits = self.net.expression(self.net.dropout(self.net.norm(features.float())))
+        target = self._soften(target, weight < 1, logits.detach(), progress)
+        loss = (F.cross_entropy(logits, target, reduction="none") * weight).sum() / weight.sum()
+        warm = min(1.0, (self.step + 1) / 150)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        self._follow()
+        return float(loss.detach())
+
+    def _soften(self, target, noisy, logits, progress):
+        smooth = self.recipe.smoothing
+        soft = target * (1 - smooth) + smooth / target.shape[1]
+        if progress > 0.35:
+            share = self.recipe.bootstrap
+            soft = (1 - share) * soft + share * logits.softmax(1)
+        return torch.where(noisy[:, None], soft, target)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the averaged weights towards the current ones, faster at first."""
+        pace = 1 - min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        mine, theirs = self.average.state_dict(), self.net.state_dict()
+        floats = [k for k in mine if mine[k].is_floating_point()]
+        torch._foreach_lerp_([mine[k] for k in floats], [theirs[k] for k in floats], pace)
+
+    def _report(self) -> None:
+        size = self.size
+        row = {"epoch": self.seen.value / self.epoch_size, "minutes": self.elapsed() / 60, "size": size,
+               "loss": float(np.mean(self.losses)) if self.losses else None}
+        for faces in self.sets:
+            index = faces.labelled(1)
+            logits = predict(self.average, faces, index, size)
+            row[faces.name] = summary(softmax(logits), faces.majority[index].astype(int))
+        self.log.append(row)
+        print(json.dumps(row), flush=True)
+        self.save()
+
+    def save(self) -> None:
+        path = self.work / "checkpoint.pt"
+        state = {"net": self.net.state_dict(), "average": self.average.state_dict(),
+                 "optimizer": self.optimizer.state_dict(), "spent": self.elapsed(), "step": self.step,
+                 "seen": self.seen.value, "log": self.log, "size": self.size}
+        torch.save(state, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+        (self.work / "log.json").write_text(json.dumps(self.log, indent=1))
+
+    def resume(self, path: Path, weights_only: bool = False) -> None:
+        state = torch.load(path, weights_only=True)
+        self.net.load_state_dict(state["average"] if weights_only else state["net"], strict=False)
+        self.average.load_state_dict(state["average"], strict=False)
+        if not weights_only:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.spent, self.step, self.log = state["spent"], state["step"], state["log"]
+            self.seen.value = state["seen"]

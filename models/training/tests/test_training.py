@@ -1,0 +1,89 @@
+"""Needs PyTorch: the network and a few steps of training on synthetic faces."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from emotiond_training.augment import augment, centre, jpeg_like  # noqa: E402
+from emotiond_training.data import CACHE, ferplus_targets  # noqa: E402
+from emotiond_training.network import EmotionNet, equalize, folded  # noqa: E402
+from emotiond_training.train import FaceSet, Recipe, Trainer  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def repeatable():
+    torch.manual_seed(0)
+
+
+def synthetic(name: str, colour: bool, count: int = 96) -> FaceSet:
+    """"Faces" of two classes, bright above and bright below."""
+    rng = np.random.default_rng(0)
+    label = (np.arange(count) % 2).astype(np.int8)
+    image = rng.integers(0, 60, (count, CACHE, CACHE, 3) if colour else (count, CACHE, CACHE), dtype=np.uint8)
+    half = CACHE // 2
+    for i, value in enumerate(label):
+        image[i, half * value : half * (value + 1)] += 150
+    split = (np.arange(count) >= count - 16).astype(np.int8)
+    target = torch.from_numpy(np.eye(8, dtype=np.float32)[label])
+    return FaceSet(name, torch.from_numpy(image), target, label, split)
+
+
+def settled(size: int = 32) -> EmotionNet:
+    """A network whose normalization has seen something."""
+    net = EmotionNet(8, 10)
+    net.train()
+    with torch.no_grad():
+        for _ in range(3):
+            net(torch.rand(16, 3, size, size) * 2 - 1)
+    return net.eval()
+
+
+@torch.no_grad()
+def test_folding_and_equalizing_keep_the_function():
+    net, x = settled(), torch.rand(8, 3, 32, 32) * 2 - 1
+    expected = net(x)
+    plain = folded(net)
+    assert torch.allclose(plain(x), expected, atol=1e-4)
+    equalize(plain, x)
+    assert torch.allclose(plain(x), expected, atol=2e-2)
+
+
+def test_augmentation_keeps_shape_range_and_seed():
+    images = torch.randint(0, 256, (6, CACHE, CACHE, 3), dtype=torch.uint8)
+    first = augment(images, 64, torch.Generator().manual_seed(3))
+    again = augment(images, 64, torch.Generator().manual_seed(3))
+    assert first.shape == (6, 3, 64, 64) and first.abs().max() <= 1
+    assert torch.equal(first, again)
+
+
+def test_centre_of_a_grey_set_has_three_equal_channels():
+    x = centre(torch.randint(0, 256, (2, CACHE, CACHE), dtype=torch.uint8), 64)
+    assert x.shape == (2, 3, 64, 64) and torch.equal(x[:, 0], x[:, 2])
+
+
+def test_jpeg_like_is_close_for_fine_steps():
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    assert (jpeg_like(x, 1e-4) - x).abs().max() < 1e-2
+    assert (jpeg_like(x, 0.5) - x).abs().mean() > 0.05
+
+
+def test_ferplus_votes_drop_outliers_and_mark_unknown():
+    votes = np.array([[6, 3, 1, 0, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0, 8, 0]], np.uint8)
+    target, majority = ferplus_targets(votes)
+    assert target[0, :3] == pytest.approx([2 / 3, 1 / 3, 0])
+    assert list(majority) == [0, -1]
+
+
+def test_a_few_steps_learn_and_a_checkpoint_resumes(tmp_path):
+    sets = [synthetic("ferplus", False), synthetic("expw", True)]
+    recipe = Recipe(stages=[(0.0, 32)], epochs=4, batch=16, rate=2e-3, frozen=1, average=0.8, workers=1, strength=0.2)
+    trainer = Trainer(recipe, sets, tmp_path, None)
+    trainer.run()
+    # Too few steps for the normalization's running statistics to settle, so the loss is what tells.
+    assert trainer.log[-1]["loss"] < 0.8 * trainer.log[0]["loss"]
+    other = Trainer(recipe, sets, tmp_path, None)
+    other.resume(tmp_path / "checkpoint.pt")
+    assert other.step == trainer.step and other.seen.value == trainer.seen.value
+    for mine, theirs in zip(other.average.parameters(), trainer.average.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
