@@ -65,7 +65,7 @@ pub(super) struct Models {
 
 impl Default for Models {
     fn default() -> Self {
-        Self { directory: None, detector: "auto".to_owned(), emotion: "mini-xception-fer2013".to_owned() }
+        Self { directory: None, detector: "auto".to_owned(), emotion: "emotiond-mtl".to_owned() }
     }
 }
 
