@@ -14,6 +14,7 @@ pub mod exit;
 pub mod faces;
 pub mod frame;
 pub mod geometry;
+pub mod guard;
 pub mod health;
 pub mod logging;
 pub mod model;

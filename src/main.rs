@@ -32,6 +32,9 @@ fn main() -> ExitCode {
 /// that systemd starts again. Replaces the default message so that it reaches the journal with its priority.
 fn die_whole() {
     std::panic::set_hook(Box::new(|panic| {
+        if emotiond::guard::contained() {
+            return;
+        }
         let place =
             panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
         let reason = panic.payload_as_str().unwrap_or("unknown reason");

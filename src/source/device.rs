@@ -1,7 +1,6 @@
 //! A V4L2 device before it streams: opening it, asking what it is and what it offers.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use v4l::capability::Flags;
@@ -43,7 +42,7 @@ impl Opened {
     /// Asks the driver something through `v4l`, which panics on answers it does not know (a card name cut in the middle
     /// of a character, a colour space newer than the crate): such a device cannot be used, and the daemon must live on.
     pub(super) fn ask<T>(&self, question: impl FnOnce(&Device) -> io::Result<T>) -> Result<T, SourceError> {
-        match catch_unwind(AssertUnwindSafe(|| question(&self.device))) {
+        match crate::guard::contain(|| question(&self.device)) {
             Ok(answer) => answer.map_err(|error| self.explain(error)),
             Err(_) => Err(SourceError::Unsupported {
                 what: self.what.clone(),

@@ -1,6 +1,5 @@
 //! A streaming V4L2 camera.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +19,7 @@ use super::negotiate::{Wish, negotiate};
 use super::{FrameSource, Losses, SourceError};
 use crate::clock::Clock;
 use crate::frame::{Frame, PixelFormat};
+use crate::guard;
 
 /// Buffers asked of the driver: one being copied, one being filled, and two in reserve for a slow moment.
 const BUFFERS: u32 = 4;
@@ -245,7 +245,7 @@ impl Drop for V4l2Source {
             }
             _ => {
                 let what = &self.opened.what;
-                if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
+                if guard::contain(|| drop(stream)).is_err() {
                     warn!("{what}: its driver does not take its buffers back");
                 }
             }

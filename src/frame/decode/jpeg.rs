@@ -7,8 +7,6 @@
 //! it is: an error. That holds for the sequential JPEG of one scan that cameras send; of other kinds, which are found in
 //! files, a cut end is noticed and a lost middle is not.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use image::RgbImage;
 use zeroize::Zeroize;
 use zune_core::bytestream::ZCursor;
@@ -17,6 +15,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::{DecodeError, MAX_PIXELS, resize};
+use crate::guard;
 use crate::source::mjpeg::{self, Outline};
 
 /// More than the decoder reads ahead of what it has decoded (8 bytes), so that a whole frame never runs into the end, and
@@ -67,17 +66,17 @@ impl Scratch {
             .set_strict_mode(true);
         let rgb = resize(picture, width, height)?;
         // A decoder that stumbles over hostile bytes costs one frame, not the daemon.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let outcome = guard::contain(|| {
             let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&self.copy), options);
             decoder.decode_headers()?;
             let exact = decoder.dimensions() == Some((width as usize, height as usize));
             decoder.decode_into(rgb).map(|()| exact)
-        }));
+        });
         match outcome {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(DecodeError::Jpeg("two frame headers of different size".to_owned())),
             Ok(Err(error)) => Err(DecodeError::Jpeg(error.to_string())),
-            Err(_) => Err(DecodeError::Jpeg("the decoder gave up".to_owned())),
+            Err(panic) => Err(DecodeError::Jpeg(format!("the decoder gave up: {panic}"))),
         }
     }
 }
