@@ -85,9 +85,8 @@ fn camera(settings: &Settings) -> anyhow::Result<String> {
 fn broker(settings: &Settings) -> anyhow::Result<String> {
     let mut mqtt = settings.mqtt.clone();
     if mqtt.broker == Broker::Embedded {
-        // The daemon may be running and hold the port.
-        mqtt.embedded_listen.set_port(0);
-        return Ok(format!("embedded, to listen on {}", settings.mqtt.embedded_listen));
+        // Not tried: the daemon may be running and hold the port.
+        return Ok(format!("embedded, to listen on {}", mqtt.embedded_listen));
     }
     // Another client id, or the running daemon would be thrown off.
     mqtt.device = format!("{}-check", mqtt.device).parse()?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Moment};
 use crate::daemon::mailbox::Mailbox;
 use crate::observation::CameraState;
-use crate::source::{FrameSource, Losses, SourceError};
+use crate::source::{FrameSource, SourceError};
 
 /// The first wait before a lost camera is tried again; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -194,7 +194,6 @@ impl Camera {
 
     fn report(&self, course: &mut Course, at: Moment, state: CameraState) {
         if course.reported.replace(state) != Some(state) {
-            self.mailbox.count(Losses::default(), 0);
             self.mailbox.state(at, state);
         }
     }
