@@ -93,6 +93,7 @@ fn broker(settings: &Settings) -> anyhow::Result<String> {
     mqtt.commands = false;
     mqtt.discovery = None;
     mqtt.announce = false;
+    mqtt.durable = None;
     let (commands, _) = mpsc::sync_channel(1);
     let mut publisher = MqttPublisher::start(mqtt, commands)?;
     let address = publisher.address().clone();

@@ -17,8 +17,16 @@ fn refusal(text: &str) -> String {
 
 /// The example with every commented-out key switched on, but those whose shown value is only a form to fill in.
 fn example_switched_on() -> String {
-    let forms =
-        ["#device", "#directory", "#legal_basis", "#username", "#password_file", "#ca_file", "#client_"];
+    let forms = [
+        "#device",
+        "#directory",
+        "#state_directory",
+        "#legal_basis",
+        "#username",
+        "#password_file",
+        "#ca_file",
+        "#client_",
+    ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
         Some(rest)
@@ -106,6 +114,9 @@ fn values_out_of_range_are_refused_with_the_key_and_the_range() {
         ("[privacy]\nlegal_basis = \" \"", "privacy.legal_basis"),
         ("[faces]\nmin_size = 0", "faces.min_size"),
         ("[mqtt]\nqueue = 0", "mqtt.queue"),
+        ("[mqtt]\nkeep = \"1s\"", "mqtt.keep"),
+        ("[summary]\nwindow = \"1s\"\n[mqtt]\nkeep = \"30d\"", "2592000 windows of 1s"),
+        ("[mqtt]\nstate_directory = \"lib/emotiond\"", "mqtt.state_directory"),
         ("[mqtt]\nurl = \"http://broker\"", "mqtt.url"),
         ("[mqtt]\nlisten = \"localhost\"", "mqtt.listen"),
         ("[mqtt]\nusername = \"a\"", "mqtt.password_file"),
@@ -153,6 +164,21 @@ fn an_embedded_broker_that_others_can_reach_asks_for_credentials() {
     let settings = parse(&text).unwrap();
     assert_eq!(settings.mqtt.broker, Broker::Embedded);
     assert!(!format!("{settings:?}").contains("hunter2"), "a password must not be printable");
+}
+
+#[test]
+fn what_is_kept_on_disk_is_bounded_in_windows() {
+    let text = |window: &str, keep: &str| {
+        format!(
+            "site = \"home\"\n[summary]\nwindow = {window:?}\n[mqtt]\nurl = \"mqtt://broker\"\n{keep}\nstate_directory = \"/var/lib/x\"\n"
+        )
+    };
+    let limit = |window: &str, keep: &str| parse(&text(window, keep)).unwrap().mqtt.durable.unwrap().limit;
+    assert_eq!(limit("10s", ""), 7 * 8640);
+    assert_eq!(limit("7s", "keep = \"1m\""), 9);
+    assert_eq!(limit("1h", "keep = \"1m\""), 1);
+    let embedded = text("10s", "").replace("url = \"mqtt://broker\"\n", "");
+    assert_eq!(parse(&embedded).unwrap().mqtt.durable, None, "its broker is never away");
 }
 
 #[test]
