@@ -16,12 +16,14 @@
 //! more than order, and `boot` and `sequence` tell a consumer where the others belong. While the disk is merely full it
 //! can still be read, and order holds.
 
-use std::collections::{BTreeSet, VecDeque};
+mod spool;
+
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::publish::outbox::{Dropped, Held, Outbox, Outgoing};
 use crate::publish::store::{Change, Content, StoreError, Stored};
+use spool::{Spool, State};
 
 /// How long a summary may be unacknowledged on a standing connection before it is written to disk.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -73,46 +75,6 @@ pub(super) enum Outcome {
 pub(super) struct DurableQueue {
     outbox: Outbox,
     spool: Option<Spool>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    /// To be opened at once.
-    Closed,
-    Open,
-    /// To be opened again then.
-    Failed(Instant),
-    /// Closed for good.
-    Ended,
-}
-
-#[derive(Debug)]
-struct Spool {
-    /// The most unacknowledged summaries, wherever they are.
-    limit: u64,
-    /// The most in the tail.
-    memory: usize,
-    state: State,
-    /// When the disk may be written to again after it has refused.
-    writable: Option<Instant>,
-    /// Whether it is known what the file holds.
-    known: bool,
-    replaced: bool,
-    /// The first place that may be stored, and how many are, from there to `next`.
-    first: u64,
-    stored: u64,
-    /// The next place to be taken.
-    next: u64,
-    tail: VecDeque<Outgoing>,
-    /// Places that are to be removed, since when.
-    gone: BTreeSet<u64>,
-    gone_since: Option<Instant>,
-    /// The job that is being done, and which summaries it writes where.
-    busy: Option<Job>,
-    writing: Vec<(u64, u64)>,
-    stopping: bool,
-    dropped: u64,
-    ids: u64,
 }
 
 impl DurableQueue {
@@ -236,7 +198,7 @@ impl DurableQueue {
         let job = spool.busy.take();
         let writing = std::mem::take(&mut spool.writing);
         match (outcome, job) {
-            (Outcome::Opened(Ok(content)), _) => spool.opened(outbox, content),
+            (Outcome::Opened(Ok(content)), _) => spool.opened(outbox, &content),
             (Outcome::Opened(Err(_)), _) => {
                 // Once a summary is past what is stored, waiting for the disk keeps no order any more.
                 spool.state = State::Failed(now + RETRY);
@@ -336,167 +298,5 @@ impl DurableQueue {
     }
 }
 
-impl Spool {
-    fn new(memory: usize, limit: u64) -> Self {
-        Self {
-            limit: limit.max(1),
-            memory,
-            state: State::Closed,
-            writable: None,
-            known: false,
-            replaced: false,
-            first: 0,
-            stored: 0,
-            next: 0,
-            tail: VecDeque::new(),
-            gone: BTreeSet::new(),
-            gone_since: None,
-            busy: None,
-            writing: Vec::new(),
-            stopping: false,
-            dropped: 0,
-            ids: 0,
-        }
-    }
-
-    /// Whether nothing older than the tail is waiting, or what is older is out of reach.
-    fn tail_is_next(&self) -> bool {
-        matches!(self.state, State::Failed(_)) || self.known && self.stored == 0
-    }
-
-    /// Whether it is time to read more for the outbox.
-    fn lacking(&self, outbox: &Outbox) -> bool {
-        outbox.room() > self.limit.min(Outbox::SUMMARIES as u64) as usize / 2 || outbox.waiting() == 0
-    }
-
-    /// Summaries that are in memory alone and are to be written when the time comes, oldest first.
-    fn unwritten<'a>(&'a self, outbox: &'a mut Outbox) -> impl Iterator<Item = &'a Outgoing> {
-        // Those that went past what is stored would, written after it, come twice: from here and from there.
-        let passed = self.stored > 0;
-        let sent = outbox.summaries().filter(move |message| message.held.key.is_none() && !passed);
-        sent.map(|message| &*message).chain(&self.tail)
-    }
-
-    /// What is to be written now.
-    fn write(&mut self, outbox: &mut Outbox, now: Instant) -> Option<Change> {
-        if self.writable.is_some_and(|writable| now < writable) && !self.stopping {
-            return None;
-        }
-        let hurry = !outbox.is_connected() || self.stopping;
-        let all = self.stored + self.tail.len() as u64 + outbox.summaries().count() as u64;
-        let over = all.saturating_sub(self.limit).min(self.stored);
-        let patience = |since: Option<Instant>| since.is_none_or(|since| now >= since + PATIENCE);
-        let due = self.unwritten(outbox).any(|message| hurry || patience(message.held.since));
-        let tidy = self.gone.len() >= TIDY.1
-            || self.gone_since.is_some_and(|since| self.stopping || now >= since + TIDY.0);
-        if !due && !tidy && over == 0 {
-            return None;
-        }
-        // Places are taken now: a place is never used twice, even if this fails.
-        let mut next = self.next;
-        let mut writing = Vec::new();
-        let mut put = Vec::new();
-        if due {
-            for message in self.unwritten(outbox).take(BATCH) {
-                put.push(Stored { key: next, topic: message.topic.clone(), body: message.body.clone() });
-                writing.push((message.held.id, next));
-                next += 1;
-            }
-        }
-        let trim = (over > 0).then_some((self.first..self.next, over));
-        (self.next, self.writing) = (next, writing);
-        Some(Change { put, remove: self.gone.iter().copied().collect(), trim })
-    }
-
-    fn opened(&mut self, outbox: &mut Outbox, content: Content) {
-        self.state = State::Open;
-        if content.damage.is_some() {
-            self.lost(outbox);
-        }
-        if !self.known {
-            (self.first, self.stored, self.next) = (content.first, content.count, content.next);
-            self.known = true;
-        }
-    }
-
-    /// What was on disk is not there any more.
-    fn lost(&mut self, outbox: &mut Outbox) {
-        self.replaced = true;
-        self.dropped += self.stored;
-        self.stored = 0;
-        (self.gone, self.gone_since) = (BTreeSet::new(), None);
-        for message in outbox.summaries() {
-            message.held.key = None;
-        }
-    }
-
-    fn failed(&mut self, outbox: &mut Outbox, error: &StoreError, state: State) {
-        self.state = state;
-        if matches!(error, StoreError::Damaged(_)) {
-            self.lost(outbox);
-            (self.state, self.writable) = (State::Closed, None);
-        }
-    }
-
-    /// A summary has been written: it is wherever it has got to meanwhile.
-    fn written(&mut self, outbox: &mut Outbox, id: u64, key: u64, now: Instant) {
-        if let Some(message) = outbox.summaries().find(|message| message.held.id == id) {
-            message.held.key = Some(key);
-        } else if let Some(at) = self.tail.iter().position(|message| message.held.id == id) {
-            self.tail.remove(at);
-            self.give_back(key);
-        } else {
-            self.forget(Some(key), now); // acknowledged, or dropped
-        }
-    }
-
-    fn loaded(
-        &mut self,
-        outbox: &mut Outbox,
-        loaded: Vec<Stored>,
-        places: &Range<u64>,
-        most: usize,
-        now: Instant,
-    ) {
-        if !outbox.is_connected() || self.first != places.start {
-            return; // the connection has gone meanwhile: all of it is still stored
-        }
-        let whole = loaded.len() < most;
-        for Stored { key, topic, body } in loaded {
-            if self.gone.contains(&key) {
-                self.first = key + 1;
-                continue;
-            }
-            if outbox.room() == 0 {
-                return;
-            }
-            self.first = key + 1;
-            self.stored = self.stored.saturating_sub(1);
-            let held = Held { id: self.ids, since: Some(now), key: Some(key) };
-            self.ids += 1;
-            outbox.push(Outgoing::summary(topic, body, held));
-        }
-        if whole {
-            // Should somebody have changed the file behind our back, there is no more than there is.
-            self.dropped += std::mem::take(&mut self.stored);
-        }
-    }
-
-    /// A place is, or is again, on disk alone.
-    fn give_back(&mut self, key: u64) {
-        self.first = if self.stored == 0 { key } else { self.first.min(key) };
-        self.stored += 1;
-    }
-
-    /// A place is no longer needed.
-    fn forget(&mut self, key: Option<u64>, now: Instant) {
-        if let Some(key) = key {
-            self.gone.insert(key);
-            self.gone_since.get_or_insert(now);
-        }
-    }
-}
-
 #[cfg(test)]
-#[path = "durable_tests.rs"]
 mod tests;

@@ -85,8 +85,12 @@ impl Keeper {
                     Some(store) => store.change(&change),
                     None => Err(StoreError::Unavailable("it is not open".into())),
                 };
-                if outcome.is_ok() && self.told.take().is_some() {
-                    log::info!("summaries are kept on disk again");
+                if outcome.is_ok() {
+                    let (put, removed) = (change.put.len(), change.remove.len());
+                    log::debug!("{put} summaries written to disk, {removed} removed");
+                    if self.told.take().is_some() {
+                        log::info!("summaries are kept on disk again");
+                    }
                 }
                 Outcome::Written(outcome.map_err(|error| self.give_up(error)))
             }

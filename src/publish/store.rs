@@ -267,5 +267,4 @@ fn explain(error: impl Into<redb::Error>) -> StoreError {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;

@@ -3,10 +3,12 @@
 #![allow(dead_code, reason = "every test program uses some of it")]
 
 pub mod certificates;
+pub mod daemon;
 pub mod gate;
 pub mod log;
 pub mod mosquitto;
 pub mod subscriber;
+pub mod windows;
 
 use std::time::Duration;
 

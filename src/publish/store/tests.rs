@@ -123,3 +123,44 @@ fn a_damaged_file_is_put_aside_and_costs_nothing_else() {
         survives(folder.path(), &bytes, &format!("byte {at} of {}", whole.len()));
     }
 }
+
+/// Bytes that this process has had written to disk.
+fn bytes_written() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap();
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
+}
+
+/// What an outage writes, each window in a transaction of its own as it closes; then the end of it.
+#[test]
+#[ignore = "a measurement: cargo test --lib wear_of_an_outage -- --ignored --nocapture"]
+fn wear_of_an_outage() {
+    let folder = tempfile::tempdir_in(".").unwrap(); // /tmp may be in memory
+    let start = bytes_written();
+    let (mut store, _) = Store::open(folder.path()).unwrap();
+    eprintln!("opening a new file: {} bytes", bytes_written() - start);
+    let windows = std::env::var("WINDOWS").map_or(8640, |windows| windows.parse().unwrap());
+    let body = "x".repeat(1100);
+    let begun = std::time::Instant::now();
+    let mut before = bytes_written();
+    let mut change = Change::default();
+    for key in 0..windows {
+        change.put = vec![Stored { key, topic: "emotiond/hall/summary".into(), body: body.clone() }];
+        store.change(&change).unwrap();
+        if [10, 100, 1000].contains(&(key + 1)) || key + 1 == windows {
+            let each = (bytes_written() - before) / (key + 1);
+            eprintln!("{} windows: {each} bytes each, {:?}", key + 1, begun.elapsed() / (key as u32 + 1));
+        }
+    }
+    let size = std::fs::metadata(folder.path().join(FILE)).unwrap().len();
+    eprintln!("the file: {size} bytes");
+    before = bytes_written();
+    for first in (0..windows).step_by(256) {
+        let remove = (first..windows.min(first + 256)).collect();
+        store.change(&Change { remove, ..Change::default() }).unwrap();
+    }
+    eprintln!("removing them, 256 at a time: {} bytes each", (bytes_written() - before) / windows);
+    before = bytes_written();
+    drop(store);
+    let _store = Store::open(folder.path()).unwrap();
+    eprintln!("a restart: {} bytes", bytes_written() - before);
+}

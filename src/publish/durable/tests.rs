@@ -1,6 +1,6 @@
 //! The durable queue on a disk that is a map: what is sent, written, read and given up when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
