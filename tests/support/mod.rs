@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "every test program uses some of it")]
 
 pub mod certificates;
+pub mod daemon;
 pub mod gate;
 pub mod log;
 pub mod mosquitto;
+pub mod preload;
 pub mod subscriber;
 
 use std::time::Duration;
