@@ -3,6 +3,7 @@
 pub mod camera;
 mod control;
 pub mod feed;
+mod hangs;
 pub mod mailbox;
 mod reports;
 mod sight;
@@ -22,6 +23,7 @@ use crate::systemd::Supervisor;
 use crate::tracking::TrackerSettings;
 use crate::trigger::Gate;
 use crate::vision::{Outcome, VisionSettings};
+use crate::zoo::{self, Models};
 use control::{Control, Next, Session};
 
 /// What the threads tell the main thread.
@@ -50,11 +52,26 @@ pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
     let signals = signals()?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
+    let mut models = zoo::open(&settings).or_exit(Code::Config)?;
+    // The settings before a reload, until the new ones have proven good.
+    let mut before = None;
     loop {
-        let control = Control::start(&settings, arguments, supervisor, &mut session, &signals)?;
+        let control = match Control::start(&settings, models, arguments, supervisor, &mut session, &signals) {
+            Ok(control) => control,
+            Err(failure) => {
+                let Some(old) = before.take() else { return Err(failure) };
+                log::error!("the old configuration comes back into force: {failure}");
+                settings = old;
+                models = zoo::open(&settings).or_exit(Code::Config)?;
+                continue;
+            }
+        };
         supervisor.ready();
-        match control.serve(|| load(arguments)) {
-            Ok(Next::Reload(new)) => settings = *new,
+        match control.serve(|| load_with_models(arguments)) {
+            Ok(Next::Reload(new)) => {
+                before = Some(settings);
+                (settings, models) = *new;
+            }
             Ok(Next::Exit) => {
                 supervisor.stopping();
                 log::info!("emotiond ends");
@@ -75,6 +92,13 @@ fn load(arguments: &RunArgs) -> Result<Settings, Failure> {
         trial: arguments.source.is_some() && arguments.publish == Destination::Stdout,
     };
     Settings::load(arguments.config.config.as_deref(), &overrides).or_exit(Code::Config)
+}
+
+/// Settings that come with models that can be opened: a reload must not end a daemon that runs.
+fn load_with_models(arguments: &RunArgs) -> Result<(Settings, Models), Failure> {
+    let settings = load(arguments)?;
+    let models = zoo::open(&settings).or_exit(Code::Config)?;
+    Ok((settings, models))
 }
 
 /// A channel on which termination and reload requests arrive.
@@ -100,10 +124,13 @@ fn signals() -> Result<Receiver<i32>, Failure> {
 pub fn vision_settings(settings: &Settings) -> VisionSettings {
     let privacy = &settings.privacy;
     let emotion = if privacy.emotion() { EmotionPolicy::Allowed } else { EmotionPolicy::Forbidden };
+    // Two frames may be missed before a face is no longer there.
+    let three_frames = Duration::from_secs_f64(3.0 / settings.camera.rate);
+    let tracker = TrackerSettings::default();
+    let tracker = TrackerSettings { limit: tracker.limit.max(three_frames), ..tracker };
     let summary = SummarySettings {
         window: settings.window,
-        // Two frames may be missed before a face is no longer there.
-        hold: Duration::from_secs_f64(3.0 / settings.camera.rate).max(SummarySettings::default().hold),
+        hold: SummarySettings::default().hold.max(three_frames),
         emotion,
         facing: privacy.facing,
         min_people: privacy.min_people,
@@ -112,7 +139,7 @@ pub fn vision_settings(settings: &Settings) -> VisionSettings {
     VisionSettings {
         min_face: settings.min_face,
         smoothing: settings.smoothing,
-        tracker: TrackerSettings::default(),
+        tracker,
         summary,
         triggers: settings.triggers.clone(),
         gate: Gate { emotion, facing: privacy.facing, min_people: privacy.min_people },

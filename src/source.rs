@@ -65,6 +65,18 @@ pub enum SourceError {
         /// How long it was waited for.
         after: Duration,
     },
+    /// The device delivers, but nothing whole.
+    #[error(
+        "{what} delivered only damaged frames for {after:?} ({frames} of them); check its cable and power"
+    )]
+    Damaged {
+        /// Which device.
+        what: String,
+        /// How long a whole one was waited for.
+        after: Duration,
+        /// How many came.
+        frames: u64,
+    },
     /// Another program holds the device.
     #[error("{what} is in use by another program; stop that one (`fuser -v` names it)")]
     Busy {

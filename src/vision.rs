@@ -2,6 +2,7 @@
 //! time comes in as an argument, and what goes out is numbers.
 
 mod blindness;
+mod damage;
 mod timing;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 
 pub use blindness::Blindness;
+pub use damage::Damage;
 pub use timing::{StageTimes, Timing};
 
 use crate::clock::Moment;
@@ -63,6 +65,7 @@ pub struct Vision {
     windows: Windows,
     triggers: Triggers,
     blindness: Blindness,
+    damage: Damage,
     camera: CameraState,
     decoder: Decoder,
     picture: RgbImage,
@@ -89,6 +92,7 @@ impl Vision {
             windows: Windows::new(settings.summary.clone(), start),
             triggers: Triggers::new(settings.triggers.clone(), settings.summary.hold),
             blindness: Blindness::default(),
+            damage: Damage::default(),
             camera: CameraState::Lost,
             decoder: Decoder::default(),
             picture: RgbImage::new(0, 0),
@@ -129,6 +133,7 @@ impl Vision {
             self.detector.restart();
             self.forget_retired();
             self.blindness = Blindness::default();
+            self.damage = Damage::default();
             let events = self.triggers.update(at, &Signals::none());
             self.outcomes.extend(events.into_iter().map(Outcome::Event));
         }
@@ -158,7 +163,16 @@ impl Vision {
             log::debug!("frame skipped: {error}");
             self.windows.corrupt(at, 1);
             self.corrupt += 1;
+            if self.damage.update(at, false) == Some(damage::Change::Damaged) {
+                log::warn!(
+                    "the camera sends damaged frames (the last one: {error}); check its cable and power; they are \
+                     counted as corrupt until whole ones come"
+                );
+            }
             return Ok(());
+        }
+        if let Some(damage::Change::Whole(frames)) = self.damage.update(at, true) {
+            log::info!("the camera's frames are whole again, after {frames} damaged ones");
         }
         self.timing.decode.add(started.elapsed());
         let blind = Luma::of(&self.picture).is_some_and(|luma| self.blindness.update(at, luma));

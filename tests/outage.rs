@@ -117,7 +117,7 @@ fn a_stop_in_an_outage_is_quick_and_loses_nothing() {
     site.broker.kill();
     wait_written(&daemon, 2);
     let begun = Instant::now();
-    daemon.signal("-TERM");
+    daemon.signal("TERM");
     assert_eq!(daemon.end_within(support::PATIENCE).code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     daemon.wait_line(&["summaries wait on disk for the next start"]);
@@ -141,7 +141,7 @@ fn a_reload_in_an_outage_keeps_the_queue_and_goes_on_counting() {
     drop(subscriber);
     site.broker.kill();
     wait_written(&daemon, 2);
-    daemon.signal("-HUP");
+    daemon.signal("HUP");
     daemon.wait_line(&["configuration read again"]);
     daemon.wait_line(&["summaries of before wait in"]);
     wait_written(&daemon, 4);
@@ -174,7 +174,7 @@ fn nothing_is_written_while_the_broker_acknowledges() {
 
 /// A disk that takes nothing: the daemon goes on, says so, and keeps what it can in memory.
 fn goes_on_without_a_disk(site: &mut Site, command: Command, reason: &str) {
-    let daemon = Daemon::spawn(command);
+    let daemon = Daemon::start(&mut command);
     let subscriber = site.subscribe();
     wait_for(&subscriber, 0, 1);
     daemon.wait_line(&["ERROR", "summaries cannot be kept in", reason]);

@@ -46,6 +46,11 @@ impl Rig {
 
     /// Shows a JPEG for so many frames.
     fn show(&mut self, jpeg: &[u8], frames: u32) {
+        self.show_every(FRAME, jpeg, frames);
+    }
+
+    /// The same at another rate.
+    fn show_every(&mut self, interval: Duration, jpeg: &[u8], frames: u32) {
         for _ in 0..frames {
             let frame = Frame {
                 format: PixelFormat::Mjpeg,
@@ -56,7 +61,7 @@ impl Rig {
                 at: self.clock.now(),
             };
             self.vision.frame(&frame).unwrap();
-            self.wait(FRAME);
+            self.wait(interval);
         }
     }
 
@@ -124,6 +129,14 @@ fn somebody_comes_smiles_and_leaves() {
     assert_eq!(windows.last().unwrap().suppressed, Some(Suppressed::Nobody));
     let phases: Vec<_> = rig.events.iter().map(|event| (event.name.as_str(), event.phase)).collect();
     assert_eq!(phases, [("smile", Phase::Start), ("smile", Phase::End)]);
+}
+
+#[test]
+fn at_the_slowest_rate_somebody_is_not_nobody() {
+    let mut rig = Rig::new(&settings("[camera]\nrate = 0.1\n"));
+    rig.show_every(Duration::from_secs(10), &photo(), 6);
+    let last = rig.windows().last().unwrap();
+    assert_eq!(last.faces.as_ref().map(|faces| (faces.max, faces.people)), Some((1, 1)), "{last:#?}");
 }
 
 #[test]

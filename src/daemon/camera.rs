@@ -59,8 +59,11 @@ pub struct Switches {
     pub paused: AtomicBool,
     /// End the thread; shared with the source, so that a wait for the next frame ends too.
     pub stop: Arc<AtomicBool>,
-    /// Goes up as long as the camera thread moves; standing still, it hangs in the driver.
-    pub beats: AtomicU64,
+    /// Goes up as long as the camera thread moves, in its waits too, which the source counts; standing still, it hangs in
+    /// the driver.
+    pub beats: Arc<AtomicU64>,
+    /// Goes up as long as the vision thread moves; standing still, it hangs in a network.
+    pub turns: AtomicU64,
 }
 
 /// Opens the source; called again after every fault.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGHUP;
@@ -12,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::daemon::camera::Switches;
 use crate::daemon::feed::Feed;
+use crate::daemon::hangs::{Change, Watched};
 use crate::daemon::reports::{self, Reports};
 use crate::daemon::sight::{Progress, Sight};
 use crate::daemon::{EVENTS, Event, vision_settings};
@@ -26,7 +28,7 @@ use crate::publish::stdout::{LinePublisher, ReaderGone};
 use crate::source::SourceError;
 use crate::systemd::Supervisor;
 use crate::vision::{Outcome, Vision};
-use crate::zoo;
+use crate::zoo::Models;
 
 /// How often the main thread looks for signals and commands.
 const TICK: Duration = Duration::from_millis(100);
@@ -36,6 +38,12 @@ const HEALTH: Duration = Duration::from_secs(60);
 const GOOD_BYE: Duration = Duration::from_millis(1500);
 /// What the end of a replay may take to deliver its summaries: nobody waits for it to stop.
 const DELIVERY: Duration = Duration::from_secs(30);
+
+/// What a reload waits for the old camera thread to close the device, which can be opened once. Beyond that it hangs, and
+/// its successor finds the device taken.
+const CLOSING: Duration = Duration::from_secs(2);
+/// After how long without a move a thread is said to hang, where no watchdog says how long that is.
+const HANGS: Duration = Duration::from_secs(30);
 
 /// What lasts from one reload of the configuration to the next.
 pub struct Session {
@@ -47,8 +55,8 @@ pub struct Session {
 
 /// What to do after [`Control::serve`].
 pub enum Next {
-    /// Start again with these settings.
-    Reload(Box<Settings>),
+    /// Start again with these settings and models.
+    Reload(Box<(Settings, Models)>),
     /// End.
     Exit,
 }
@@ -62,6 +70,8 @@ pub struct Control<'a> {
     commands: Receiver<Command>,
     events: Receiver<Event>,
     switches: Arc<Switches>,
+    camera: JoinHandle<()>,
+    hangs: Hangs,
     progress: Arc<Mutex<Progress>>,
     clock: Arc<dyn Clock>,
     info: Info,
@@ -79,18 +89,18 @@ impl Session {
 }
 
 impl<'a> Control<'a> {
-    /// Opens models and publisher and starts the camera and vision threads.
+    /// Opens the publisher and starts the camera and vision threads.
     ///
     /// # Errors
-    /// If a model or the destination cannot be used at all; a camera or a broker that is away is waited for.
+    /// If the destination cannot be used at all; a camera or a broker that is away is waited for.
     pub fn start(
         settings: &Settings,
+        models: Models,
         arguments: &RunArgs,
         supervisor: Supervisor,
         session: &'a mut Session,
         signals: &'a Receiver<i32>,
     ) -> Result<Self, Failure> {
-        let models = zoo::open(settings).or_exit(Code::Config)?;
         log_privacy(settings);
         for model in &models.info {
             log::info!("model {} {} ({}…)", model.name, model.version, &model.sha256[..12]);
@@ -110,7 +120,8 @@ impl<'a> Control<'a> {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let (sender, events) = mpsc::sync_channel(EVENTS);
         let replay = feed.replay();
-        let mailbox = feed.start(Arc::clone(&switches)).or_exit(Code::Software)?;
+        let hangs = Hangs::new(supervisor, replay.is_none());
+        let (mailbox, camera) = feed.start(Arc::clone(&switches)).or_exit(Code::Software)?;
         let sight = Sight {
             vision,
             mailbox,
@@ -133,6 +144,8 @@ impl<'a> Control<'a> {
             commands,
             events,
             switches,
+            camera,
+            hangs,
             progress,
             clock,
             info,
@@ -144,7 +157,10 @@ impl<'a> Control<'a> {
     ///
     /// # Errors
     /// If the source can never work, or a network fails.
-    pub fn serve(mut self, reload: impl Fn() -> Result<Settings, Failure>) -> Result<Next, Failure> {
+    pub fn serve(
+        mut self,
+        reload: impl Fn() -> Result<(Settings, Models), Failure>,
+    ) -> Result<Next, Failure> {
         loop {
             match self.events.recv_timeout(TICK) {
                 Ok(Event::Outcome(outcome)) => {
@@ -180,15 +196,17 @@ impl<'a> Control<'a> {
                 }
                 self.supervisor.reloading();
                 match reload() {
-                    Ok(settings) => {
+                    Ok(new) => {
                         log::info!("configuration read again; starting anew with it");
                         self.stop(GOOD_BYE);
-                        return Ok(Next::Reload(Box::new(settings)));
+                        self.wait_closed();
+                        return Ok(Next::Reload(Box::new(new)));
                     }
                     Err(failure) => log::error!("the old configuration stays in force: {failure}"),
                 }
                 self.supervisor.ready();
             }
+            self.hangs.look(&self.switches);
             if Instant::now() >= self.next_health {
                 self.next_health += HEALTH;
                 let health = self.health();
@@ -261,6 +279,14 @@ impl<'a> Control<'a> {
         self.session.reports.health(&progress, &self.publisher.counters(), self.clock.as_ref())
     }
 
+    /// Waits for the camera thread, which has been told to stop, to close the device.
+    fn wait_closed(&self) {
+        let deadline = Instant::now() + CLOSING;
+        while !self.camera.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(TICK / 10);
+        }
+    }
+
     fn stop(&mut self, within: Duration) {
         self.switches.stop.store(true, Ordering::Relaxed);
         // Windows that have closed meanwhile are as good as any.
@@ -273,6 +299,47 @@ impl<'a> Control<'a> {
             Ok(0) => {}
             Ok(left) => log::warn!("{left} messages were not delivered and are lost"),
             Err(error) => log::debug!("closing the publisher: {error:#}"),
+        }
+    }
+}
+
+/// Says which thread hangs, in the log and to systemd, before its watchdog ends the process.
+struct Hangs {
+    supervisor: Supervisor,
+    vision: Watched,
+    /// A replay's thread may wait for whoever writes it.
+    camera: Option<Watched>,
+}
+
+impl Hangs {
+    fn new(supervisor: Supervisor, camera: bool) -> Self {
+        let patience = supervisor.watchdog().map_or(HANGS, |time| time / 2);
+        let watched = || Watched::new(patience, Instant::now());
+        Self { supervisor, vision: watched(), camera: camera.then(watched) }
+    }
+
+    fn look(&mut self, switches: &Switches) {
+        let now = Instant::now();
+        let vision = self.vision.look(switches.turns.load(Ordering::Relaxed), now);
+        self.tell(vision, "vision hangs in a network");
+        if let Some(camera) = &mut self.camera {
+            let camera = camera.look(switches.beats.load(Ordering::Relaxed), now);
+            self.tell(camera, "the camera thread hangs in the driver");
+        }
+    }
+
+    fn tell(&self, change: Option<Change>, what: &str) {
+        match change {
+            Some(Change::Hangs) => {
+                let remedy = match self.supervisor.watchdog() {
+                    Some(_) => "the watchdog is not fed any more, so that systemd restarts emotiond",
+                    None => "restart emotiond",
+                };
+                log::error!("{what}; {remedy}");
+                self.supervisor.status(what);
+            }
+            Some(Change::Moves) => log::info!("it moves again: {what} no more"),
+            None => {}
         }
     }
 }

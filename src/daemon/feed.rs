@@ -1,6 +1,7 @@
 //! Opens what the configuration names as the source and starts the camera thread on it.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::{Destination, Pace as Pacing, RunArgs};
@@ -81,13 +82,14 @@ impl Feed {
         source::open(&self.spec, &self.options, self.clock())
     }
 
-    /// Starts the camera thread.
+    /// Starts the camera thread, which ends, with the device closed, once it is told to stop.
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn start(mut self, switches: Arc<Switches>) -> std::io::Result<Arc<Mailbox>> {
+    pub fn start(mut self, switches: Arc<Switches>) -> std::io::Result<(Arc<Mailbox>, JoinHandle<()>)> {
         let mailbox = Arc::new(Mailbox::default());
         self.options.stop = Arc::clone(&switches.stop);
+        self.options.pulse = Arc::clone(&switches.beats);
         let (spec, options, clock) = (self.spec, self.options, Arc::clone(&self.clock));
         let camera = Camera {
             open: Box::new(move || source::open(&spec, &options, Arc::clone(&clock))),
@@ -98,7 +100,7 @@ impl Feed {
             hand_over: self.hand_over,
             replay: self.replay.is_some(),
         };
-        std::thread::Builder::new().name("camera".to_owned()).spawn(|| camera.run())?;
-        Ok(mailbox)
+        let thread = std::thread::Builder::new().name("camera".to_owned()).spawn(|| camera.run())?;
+        Ok((mailbox, thread))
     }
 }

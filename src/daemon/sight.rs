@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock};
 use crate::daemon::Event;
@@ -16,8 +16,6 @@ use crate::vision::{Outcome, Timing, Vision};
 
 /// How often windows and the watchdog are looked after while no frame comes.
 const TICK: Duration = Duration::from_millis(250);
-/// A camera thread that shows no life for so long hangs in the driver; then the watchdog is not fed any more.
-const CAMERA_HANGS: Duration = Duration::from_secs(60);
 
 /// What vision has done since `health` last asked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +36,7 @@ pub struct Sight {
     pub vision: Vision,
     /// Where frames come from.
     pub mailbox: Arc<Mailbox>,
-    /// The camera thread's sign of life.
+    /// Both threads' signs of life.
     pub switches: Arc<Switches>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
@@ -55,7 +53,7 @@ pub struct Sight {
 impl Sight {
     /// Runs until the source is over, a network fails, or the main thread has gone.
     pub fn run(mut self) {
-        let mut life = SignOfLife::default();
+        let mut seen = None;
         let mut ended = None;
         while ended.is_none() {
             match self.mailbox.take(TICK) {
@@ -83,7 +81,11 @@ impl Sight {
             if !send(&self.events, outcomes) {
                 break;
             }
-            if life.seen(self.switches.beats.load(Ordering::Relaxed)) {
+            self.switches.turns.fetch_add(1, Ordering::Relaxed);
+            // Only if the camera thread has moved too since the last time: then no hang outlives the watchdog's time. A
+            // replay waits for whoever writes it, which is no hang.
+            let beats = self.switches.beats.load(Ordering::Relaxed);
+            if seen.replace(beats) != Some(beats) || self.replay.is_some() {
                 self.supervisor.alive();
             }
         }
@@ -110,26 +112,4 @@ impl Sight {
 /// Hands outcomes to the main thread; false if it has gone.
 fn send(events: &SyncSender<Event>, outcomes: Vec<Outcome>) -> bool {
     outcomes.into_iter().all(|outcome| events.send(Event::Outcome(outcome)).is_ok())
-}
-
-/// Whether the camera thread still moves.
-#[derive(Debug)]
-struct SignOfLife {
-    beats: u64,
-    since: Instant,
-}
-
-impl Default for SignOfLife {
-    fn default() -> Self {
-        Self { beats: 0, since: Instant::now() }
-    }
-}
-
-impl SignOfLife {
-    fn seen(&mut self, beats: u64) -> bool {
-        if beats != self.beats {
-            *self = Self { beats, since: Instant::now() };
-        }
-        self.since.elapsed() < CAMERA_HANGS
-    }
 }

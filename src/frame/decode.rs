@@ -47,6 +47,18 @@ pub enum DecodeError {
         /// Height in pixels.
         height: u32,
     },
+    /// A JPEG of another size than the camera was set to.
+    #[error("a JPEG of {found_width}×{found_height} where {width}×{height} was agreed on")]
+    OtherSize {
+        /// Width agreed on, in pixels.
+        width: u32,
+        /// Height agreed on, in pixels.
+        height: u32,
+        /// The JPEG's width in pixels.
+        found_width: u32,
+        /// The JPEG's height in pixels.
+        found_height: u32,
+    },
     /// The JPEG is cut, damaged or of a kind that cannot be decoded.
     #[error("damaged JPEG: {0}")]
     Jpeg(String),
@@ -59,14 +71,15 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes a frame into `picture`, which takes on the frame's size (a JPEG's own size, whatever the frame says).
+    /// Decodes a frame into `picture`, which takes on the frame's size. A JPEG may be larger by less than a block of 16
+    /// pixels, since some cameras pad; if the frame's size is zero, it may have any.
     /// Allocates nothing for the picture if the size is that of the last one.
     ///
     /// # Errors
     /// See [`DecodeError`]; `picture` then holds nothing of use.
     pub fn decode(&mut self, frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
         if frame.format == PixelFormat::Mjpeg {
-            return self.jpeg.decode(&frame.bytes, picture);
+            return self.jpeg.decode(frame, picture);
         }
         let layout = Layout::of(frame)?;
         let rgb = resize(picture, frame.width, frame.height)?;

@@ -258,3 +258,18 @@ fn pictures_of_one_size_share_their_memory() {
     assert_eq!(picture.as_ptr(), first);
     assert_eq!(picture.as_raw(), &texture(64, 48));
 }
+
+#[test]
+fn a_jpeg_of_another_size_than_agreed_is_refused_and_a_padded_one_is_not() {
+    let sized = |width, height| frame(PixelFormat::Mjpeg, width, height, 0, jpeg(160, 128, 1));
+    let mut picture = RgbImage::default();
+    for (width, height) in [(160, 128), (160, 120), (150, 113), (0, 0)] {
+        decode(&sized(width, height), &mut picture).unwrap();
+        assert_eq!(picture.dimensions(), (160, 128));
+    }
+    for (width, height) in [(640, 480), (144, 128), (160, 112), (161, 128), (u32::MAX - 16, 128)] {
+        let error = decode(&sized(width, height), &mut RgbImage::default()).unwrap_err();
+        let expected = DecodeError::OtherSize { width, height, found_width: 160, found_height: 128 };
+        assert_eq!(error, expected);
+    }
+}

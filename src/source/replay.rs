@@ -8,7 +8,7 @@ mod material;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use material::{Material, Piece};
@@ -46,11 +46,13 @@ pub struct ReplayOptions {
     /// Set it to make [`FrameSource::next`] give [`SourceError::End`] within a tenth of a second, but for a read of
     /// standard input.
     pub stop: Arc<AtomicBool>,
+    /// See [`super::OpenOptions::pulse`]; it stands still while standard input is read.
+    pub pulse: Arc<AtomicU64>,
 }
 
 impl Default for ReplayOptions {
     fn default() -> Self {
-        Self { fps: 25.0, pace: Pace::default(), duration: None, stop: Arc::default() }
+        Self { fps: 25.0, pace: Pace::default(), duration: None, stop: Arc::default(), pulse: Arc::default() }
     }
 }
 
@@ -61,6 +63,7 @@ pub struct ReplaySource {
     fps: f64,
     pace: Pace,
     stop: Arc<AtomicBool>,
+    pulse: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
     /// The moment of frame 0 and when it was, once it was.
     start: Option<(Moment, Instant)>,
@@ -104,8 +107,19 @@ impl ReplaySource {
         // A rate of nothing would never end a window; a config refuses it, and nobody else means it.
         let fps = if options.fps.is_finite() { options.fps.clamp(0.001, 1e6) } else { 25.0 };
         let end = duration.map(|duration| (duration.as_secs_f64() * fps).ceil() as u64);
-        let (pace, stop) = (options.pace, options.stop.clone());
-        Self { what, material, fps, pace, stop, clock, start: None, index: 0, end, losses: Losses::default() }
+        Self {
+            what,
+            material,
+            fps,
+            pace: options.pace,
+            stop: options.stop.clone(),
+            pulse: options.pulse.clone(),
+            clock,
+            start: None,
+            index: 0,
+            end,
+            losses: Losses::default(),
+        }
     }
 
     /// The moment of the next frame; with [`Pace::Realtime`], once it has come.
@@ -123,6 +137,7 @@ impl ReplaySource {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(SourceError::End);
             }
+            self.pulse.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(left.min(GLANCE));
         }
     }

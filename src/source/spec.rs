@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::negotiate::Wish;
@@ -65,6 +65,9 @@ pub struct OpenOptions {
     pub duration: Option<Duration>,
     /// Set it to make a waiting source end within a tenth of a second (but for a read of standard input).
     pub stop: Arc<AtomicBool>,
+    /// Goes up at least ten times a second while the source waits for the next frame, and stands still when a call into the
+    /// driver does not come back.
+    pub pulse: Arc<AtomicU64>,
 }
 
 /// Opens a source.
@@ -82,6 +85,7 @@ pub fn open(
         pace: options.pace,
         duration: options.duration,
         stop: options.stop.clone(),
+        pulse: options.pulse.clone(),
     };
     match spec {
         Spec::V4l2(path) => {
@@ -89,6 +93,7 @@ pub fn open(
             camera.wish = options.wish;
             camera.timeout = options.timeout.unwrap_or(camera.timeout);
             camera.stop = options.stop.clone();
+            camera.pulse = options.pulse.clone();
             Ok(Box::new(V4l2Source::open(&camera, clock)?))
         }
         Spec::Replay(path) => Ok(Box::new(ReplaySource::open(path, &replay, clock)?)),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
@@ -37,10 +37,12 @@ pub struct V4l2Options {
     pub path: PathBuf,
     /// What the analysis needs. Default: 640×480 five times a second.
     pub wish: Wish,
-    /// After how long without a usable frame [`SourceError::TimedOut`] is given. Default: 5 s.
+    /// After how long without a usable frame [`SourceError::TimedOut`] or [`SourceError::Damaged`] is given. Default: 5 s.
     pub timeout: Duration,
     /// Set it to make a waiting [`FrameSource::next`] give [`SourceError::End`] within a tenth of a second.
     pub stop: Arc<AtomicBool>,
+    /// See [`super::OpenOptions::pulse`].
+    pub pulse: Arc<AtomicU64>,
 }
 
 impl V4l2Options {
@@ -52,6 +54,7 @@ impl V4l2Options {
             wish: Wish::default(),
             timeout: Duration::from_secs(5),
             stop: Arc::default(),
+            pulse: Arc::default(),
         }
     }
 }
@@ -70,6 +73,7 @@ pub struct V4l2Source {
     clock: Arc<dyn Clock>,
     timeout: Duration,
     stop: Arc<AtomicBool>,
+    pulse: Arc<AtomicU64>,
     last_sequence: Option<u32>,
     losses: Losses,
 }
@@ -112,6 +116,7 @@ impl V4l2Source {
             clock,
             timeout: options.timeout,
             stop: options.stop.clone(),
+            pulse: options.pulse.clone(),
             last_sequence: None,
             losses: Losses::default(),
         })
@@ -142,15 +147,16 @@ impl V4l2Source {
     }
 
     /// Waits until a buffer is ready, or the time is over, or a stop is asked for.
-    fn wait(&self, until: Instant) -> Result<(), SourceError> {
+    fn wait(&self, until: Instant, damaged: u64) -> Result<(), SourceError> {
         let stream = self.stream.as_ref().expect("present until drop");
         loop {
+            self.pulse.fetch_add(1, Ordering::Relaxed);
             if self.stop.load(Ordering::Relaxed) {
                 return Err(SourceError::End);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(self.timed_out());
+                return Err(self.timed_out(damaged));
             }
             let slice = left.min(GLANCE).as_millis().max(1) as i32;
             match stream.handle().poll(POLLIN, slice) {
@@ -162,8 +168,13 @@ impl V4l2Source {
         }
     }
 
-    fn timed_out(&self) -> SourceError {
-        SourceError::TimedOut { what: self.opened.what.clone(), after: self.timeout }
+    /// Why there was no usable frame, `damaged` of which came.
+    fn timed_out(&self, damaged: u64) -> SourceError {
+        let (what, after) = (self.opened.what.clone(), self.timeout);
+        match damaged {
+            0 => SourceError::TimedOut { what, after },
+            frames => SourceError::Damaged { what, after, frames },
+        }
     }
 
     /// Takes the buffer that is ready; `None` if it holds no usable frame.
@@ -176,7 +187,7 @@ impl V4l2Source {
                 self.started = false;
                 let stopped = self.stream.as_mut().expect("present until drop").stop();
                 return Err(match (stopped, error.kind()) {
-                    (Ok(()), std::io::ErrorKind::TimedOut) => self.timed_out(),
+                    (Ok(()), std::io::ErrorKind::TimedOut) => self.timed_out(0),
                     (Ok(()), _) => self.opened.explain(error),
                     (Err(stopping), _) => self.opened.explain(stopping),
                 });
@@ -213,10 +224,12 @@ impl FrameSource for V4l2Source {
         if !self.started {
             self.start()?;
         }
+        let mut damaged = 0;
         loop {
-            self.wait(until)?;
-            if let Some(frame) = self.take()? {
-                return Ok(frame);
+            self.wait(until, damaged)?;
+            match self.take()? {
+                Some(frame) => return Ok(frame),
+                None => damaged += 1,
             }
         }
     }

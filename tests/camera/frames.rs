@@ -1,5 +1,8 @@
 //! What the virtual camera shows: the test's photo, in the encodings of webcams.
 
+use std::fs;
+use std::path::Path;
+
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -21,8 +24,25 @@ pub fn mjpg(scene: &RgbImage) -> Vec<u8> {
     let mut jpeg = Vec::new();
     let mut encoder = Encoder::new(&mut jpeg, 85);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_2);
-    encoder.encode(scene, WIDTH as u16, HEIGHT as u16, ColorType::Rgb).unwrap();
+    encoder.encode(scene, scene.width() as u16, scene.height() as u16, ColorType::Rgb).unwrap();
     jpeg
+}
+
+/// Makes a folder of frames that the virtual camera shows in turn.
+pub fn write(root: &Path, folder: &str, frames: &[Vec<u8>]) {
+    fs::create_dir(root.join(folder)).unwrap();
+    for (number, frame) in frames.iter().enumerate() {
+        fs::write(root.join(folder).join(number.to_string()), frame).unwrap();
+    }
+}
+
+/// What a sensor gives of a lens that is covered or a wall without a mark: one shade, and its own noise.
+pub fn flat(shade: u8) -> RgbImage {
+    RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
+        // Multiplicative hashing stands in for noise, the same in every run.
+        let noise = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(2_246_822_519)) >> 29;
+        Rgb([shade + (noise & 3) as u8; 3])
+    })
 }
 
 /// Packed 4:2:2, by BT.601 in limited range.

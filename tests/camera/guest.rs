@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{PATIENCE, frames};
 
 /// After how many seconds the machine is ended, whatever it is doing.
-const LIMIT: u32 = 280;
+const LIMIT: u32 = 600;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -24,6 +24,11 @@ pub struct Guest {
 impl Guest {
     /// Boots a machine that runs `guest.sh` with this configuration, and reaches the broker on `port` of the host.
     pub fn boot(port: u16, config: &str) -> Self {
+        Self::boot_with(port, config, include_str!("guest.sh"), |_| {})
+    }
+
+    /// The same with another script; `prepare` puts what that needs besides into the shared folder.
+    pub fn boot_with(port: u16, config: &str, script: &str, prepare: impl FnOnce(&Path)) -> Self {
         let prepared = rig().arg("prepare").status().unwrap();
         assert!(
             prepared.success(),
@@ -34,13 +39,12 @@ impl Guest {
         let root = share.path();
         install(&root.join("installed"));
         let scene = frames::scene();
-        for (folder, frame) in [("mjpg", frames::mjpg(&scene)), ("yuyv", frames::yuyv(&scene))] {
-            fs::create_dir(root.join(folder)).unwrap();
-            fs::write(root.join(folder).join("0"), frame).unwrap();
-        }
+        frames::write(root, "mjpg", &[frames::mjpg(&scene)]);
+        frames::write(root, "yuyv", &[frames::yuyv(&scene)]);
         fs::write(root.join("emotiond.toml"), config).unwrap();
-        fs::write(root.join("guest.sh"), include_str!("guest.sh")).unwrap();
+        fs::write(root.join("guest.sh"), script).unwrap();
         fs::write(root.join("state"), "mjpg").unwrap();
+        prepare(root);
         let mut run = rig();
         run.arg("run").arg(root).args(["guest.sh", &port.to_string(), &LIMIT.to_string()]);
         let rig = run.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
@@ -50,10 +54,15 @@ impl Guest {
     /// Tells the camera what to do.
     pub fn camera(&self, state: &str) {
         eprintln!("camera: {state}");
+        self.tell("state", state);
+    }
+
+    /// Writes a file that the guest's script looks at.
+    pub fn tell(&self, file: &str, text: &str) {
         // In one step: the guest may be reading.
-        let new = self.share.path().join("state.new");
-        fs::write(&new, state).unwrap();
-        fs::rename(new, self.share.path().join("state")).unwrap();
+        let new = self.share.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.share.path().join(file)).unwrap();
     }
 
     /// What the guest has written to a file so far.
@@ -64,19 +73,29 @@ impl Guest {
 
     /// Waits until the daemon's log holds `count` lines with these words, and gives the last.
     pub fn log(&mut self, words: &str, count: usize) -> String {
+        self.line("emotiond.log", words, count)
+    }
+
+    /// The same of any file.
+    pub fn line(&mut self, file: &str, words: &str, count: usize) -> String {
         let line = self.until(words, |guest| {
-            let log = guest.read("emotiond.log");
+            let log = guest.read(file);
             // A line without its end is still being written.
             let whole = &log[..log.rfind('\n').unwrap_or(0)];
             whole.lines().filter(|line| line.contains(words)).nth(count - 1).map(str::to_owned)
         });
-        eprintln!("log: {line}");
+        eprintln!("{file}: {line}");
         line
     }
 
     /// Tells the daemon to end, and waits for the end of the machine.
     pub fn end(&mut self) -> ExitStatus {
-        fs::write(self.share.path().join("end"), "").unwrap();
+        self.tell("end", "");
+        self.ended()
+    }
+
+    /// Waits for the end of the machine.
+    pub fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.rig.try_wait().unwrap() {
@@ -87,7 +106,7 @@ impl Guest {
         }
     }
 
-    fn until<T>(&mut self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
+    pub fn until<T>(&mut self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = found(self) {
@@ -104,8 +123,8 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for (name, file) in [("console", "console.log"), ("emotiond's log", "emotiond.log")] {
-                eprintln!("---- {name}\n{}", self.read(file));
+            for file in ["console.log", "emotiond.log", "driver.log"] {
+                eprintln!("---- {file}\n{}", self.read(file));
             }
         }
         if matches!(self.rig.try_wait(), Ok(None)) {

@@ -1,15 +1,18 @@
 //! The built program with a real V4L2 camera: Debian's kernel in a virtual machine, its own `uvcvideo` driver, and a USB
-//! camera made of software (`vuvc`) that is plugged in, pulled out and stalled, while a broker on the host receives what
+//! camera made of software (`vuvc`) that is plugged in, pulled out, stalled and worse, while a broker on the host receives what
 //! the daemon publishes.
 //!
 //! Slow, and with needs of its own (QEMU, Debian's kernel package), so it runs only when asked for:
-//! `cargo test --locked --test camera -- --ignored --nocapture`.
+//! `cargo test --locked --test camera -- --ignored --nocapture --test-threads 1`.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broker;
+
+mod faults;
 mod frames;
 mod guest;
 
@@ -17,9 +20,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use broker::Broker;
 use guest::Guest;
 use support::mosquitto::Mosquitto;
-use support::subscriber::{Received, Subscriber};
 
 /// How long each step may take on an emulated processor that shares a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -37,28 +40,6 @@ window = "4s"
 [mqtt]
 url = "mqtt://10.0.2.100:1883"
 "#;
-
-/// What the broker has received.
-struct Broker {
-    subscriber: Subscriber,
-}
-
-impl Broker {
-    /// Waits for a summary that is accepted, among those that came after the first `seen` messages.
-    fn summary(&self, what: &str, seen: usize, accepted: impl Fn(&Value) -> bool) {
-        let summary = self.subscriber.until(what, |received| summaries(&received[seen..]).find(&accepted));
-        eprintln!("summary, {what}: {summary}");
-    }
-
-    fn seen(&self) -> usize {
-        self.subscriber.until("anything", |received| Some(received.len()))
-    }
-}
-
-fn summaries(received: &[Received]) -> impl Iterator<Item = Value> {
-    let summaries = received.iter().filter(|message| message.topic == "emotiond/guest/summary");
-    summaries.map(|message| serde_json::from_str(&message.body).unwrap())
-}
 
 /// A window throughout which the smiling face of the photo was there.
 fn a_happy_face(summary: &Value) -> bool {
@@ -79,8 +60,7 @@ fn no_camera(summary: &Value) -> bool {
 #[ignore = "boots a virtual machine; run with --ignored"]
 fn a_camera_is_plugged_in_pulled_out_and_stalled() {
     let mosquitto = Mosquitto::start();
-    let subscriber = Subscriber::new(mosquitto.port(), "emotiond/guest/#").patient(PATIENCE);
-    let broker = Broker { subscriber };
+    let broker = Broker::of(&mosquitto);
     let mut guest = Guest::boot(mosquitto.port(), CONFIG);
 
     let capturing = guest.log("capturing", 1);
@@ -127,7 +107,7 @@ fn a_camera_is_plugged_in_pulled_out_and_stalled() {
         Some(statuses.map(|message| message.body.clone()).collect::<Vec<_>>())
     });
     assert_eq!(statuses, ["online", "offline"], "a camera's faults do not touch the connection");
-    no_window_is_missing(&broker);
+    broker.no_window_is_missing();
 }
 
 /// `emotiond cameras` has named the device, its modes and what is taken of them.
@@ -144,25 +124,4 @@ fn lists_the_camera(guest: &Guest) {
     assert_eq!(camera["modes"][0]["rates"], serde_json::json!([30.0, 15.0, 10.0, 5.0]), "{camera:#}");
     assert_eq!((&camera["choice"]["fourcc"], &camera["choice"]["width"]), (&"MJPG".into(), &640.into()));
     assert!(list["devices"][1]["choice"].is_null(), "{list:#}");
-}
-
-/// One run has counted its windows without a gap, whatever happened to the camera.
-fn no_window_is_missing(broker: &Broker) {
-    let summaries: Vec<_> =
-        broker.subscriber.until("anything", |received| Some(summaries(received).collect()));
-    for (index, summary) in summaries.iter().enumerate() {
-        assert_eq!(summary["sequence"], index + 1, "{summary}");
-        assert_eq!(summary["boot"], summaries[0]["boot"]);
-        if index > 0 {
-            let pause = moment(summary, "start") - moment(&summaries[index - 1], "end");
-            // Each message reads the wall clock anew.
-            assert!(pause.abs() < 0.1, "{pause} s before {summary}");
-        }
-    }
-}
-
-/// The start or end of a summary's window, in seconds.
-fn moment(summary: &Value, which: &str) -> f64 {
-    let time: jiff::Timestamp = summary["window"][which].as_str().unwrap().parse().unwrap();
-    time.as_millisecond() as f64 / 1000.0
 }

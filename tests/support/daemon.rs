@@ -10,6 +10,16 @@ use super::PATIENCE;
 
 type Log = Arc<(Mutex<String>, Condvar)>;
 
+/// `emotiond`, with nothing of the environment that changes what it does.
+pub fn emotiond() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_emotiond"));
+    for name in ["RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "STATE_DIRECTORY"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
 /// A running emotiond. It is killed when dropped.
 pub struct Daemon {
     pub child: Child,
@@ -20,19 +30,18 @@ pub struct Daemon {
 impl Daemon {
     /// `emotiond run` with debug messages, on a configuration file.
     pub fn run(config: &Path) -> Self {
-        Self::spawn(Self::command(config))
+        Self::start(&mut Self::command(config))
     }
 
     /// The command that [`Self::run`] starts, to be changed first.
     pub fn command(config: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emotiond"));
-        command.args(["run", "--config"]).arg(config);
-        command.env("RUST_LOG", "emotiond=debug").env_remove("NOTIFY_SOCKET").env_remove("STATE_DIRECTORY");
+        let mut command = emotiond();
+        command.args(["run", "--config"]).arg(config).env("RUST_LOG", "emotiond=debug");
         command
     }
 
-    pub fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Log::default();
         let written = Arc::clone(&log);
@@ -66,8 +75,17 @@ impl Daemon {
         line(&log).unwrap()
     }
 
-    pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+    /// Waits until the log holds `count` lines with these words, and gives the last of them.
+    pub fn line(&self, words: &str, count: usize) -> String {
+        let found =
+            |log: &str| log.lines().filter(|line| line.contains(words)).nth(count - 1).map(str::to_owned);
+        let log = self.wait_log(words, |log| found(log).is_some());
+        found(&log).unwrap()
+    }
+
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -80,6 +98,11 @@ impl Daemon {
     }
 
     /// Waits for the process to end by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.end_within(PATIENCE)
+    }
+
+    /// Waits for the process to end by itself, and no longer than that.
     pub fn end_within(&mut self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;
         while Instant::now() < deadline {

@@ -29,7 +29,7 @@ from .network import EmotionNet, folded, load_backbone
 
 @dataclass
 class Recipe:
-    stages: list = field(default_factory=lambda: [(0.0, 64), (0.75, 96)])  # (progress, input size)
+    stages: list = field(default_factory=lambda: [(0.0, 64), (0.4, 80), (0.65, 96)])  # (progress, input size)
     epochs: float = 8.0
     minutes: float | None = None
     batch: int = 64
@@ -41,7 +41,7 @@ class Recipe:
     smoothing: float = 0.1  # of ExpW's labels
     expw_weight: float = 0.6
     bootstrap: float = 0.4  # share of the network's own view in ExpW's targets, late in training
-    strength: float = 0.7  # of augmentation
+    strength: float = 0.8  # of augmentation
     seed: int = 1
     workers: int = 2
 

@@ -15,12 +15,16 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::{DecodeError, MAX_PIXELS, resize};
+use crate::frame::Frame;
 use crate::guard;
 use crate::source::mjpeg::{self, Outline};
 
 /// More than the decoder reads ahead of what it has decoded (8 bytes), so that a whole frame never runs into the end, and
 /// too little to stand for a visible piece of a picture.
 const PADDING: [u8; 8] = [0; 8];
+
+/// JPEG is made of blocks of 8 or 16 pixels a side; some cameras say the size of whole ones.
+const BLOCK: u32 = 16;
 
 /// The decoder's copy of a frame, kept for its memory and wiped after each use.
 #[derive(Default)]
@@ -29,11 +33,21 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn decode(&mut self, bytes: &[u8], picture: &mut RgbImage) -> Result<(), DecodeError> {
+    pub(super) fn decode(&mut self, frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
+        let bytes = &frame.bytes;
         let outline = mjpeg::outline(bytes).map_err(|reason| DecodeError::Jpeg(reason.to_owned()))?;
         let (width, height) = (outline.width, outline.height);
         if u64::from(width) * u64::from(height) > MAX_PIXELS {
             return Err(DecodeError::TooLarge { width, height });
+        }
+        let agreed = |found: u32, said: u32| said == 0 || (said..said + BLOCK).contains(&found);
+        if !agreed(width, frame.width) || !agreed(height, frame.height) {
+            return Err(DecodeError::OtherSize {
+                width: frame.width,
+                height: frame.height,
+                found_width: width,
+                found_height: height,
+            });
         }
         // At once, so that no growth leaves a part of the picture behind in freed memory.
         self.copy.reserve(outline.end + STANDARD_HUFFMAN_TABLES.len() + PADDING.len());

@@ -5,7 +5,6 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -24,6 +23,9 @@ const PORT_DEVICE_SPEED: (u32, u32, u32) = (0, 0x1_0002, 3);
 /// How long the kernel may need to free the port of a camera just unplugged.
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(20);
 
+/// What a camera shows, over and over.
+pub type Frames = Arc<Vec<Vec<u8>>>;
+
 /// A plugged-in camera. Dropping it pulls the plug.
 pub struct Camera {
     shared: Arc<Shared>,
@@ -34,7 +36,8 @@ struct Shared {
     link: Mutex<Link>,
     /// Told when a transfer arrives or the link ends.
     changed: Condvar,
-    stalled: AtomicBool,
+    /// `None` while stalled.
+    frames: Mutex<Option<Frames>>,
 }
 
 /// All that answers to the host, under one lock: if a transfer were taken from `waiting` and answered in two steps, its
@@ -48,15 +51,15 @@ struct Link {
 }
 
 impl Camera {
-    /// Plugs in a camera that shows `frames` over and over.
-    pub fn plug(format: Format, frames: Arc<Vec<Vec<u8>>>) -> io::Result<Self> {
+    /// Plugs in a camera that shows `frames`.
+    pub fn plug(format: Format, frames: Frames) -> io::Result<Self> {
         let socket = attach()?;
         let mut reader = socket.try_clone()?;
         let link = Link { socket, controls: Controls::new(format), waiting: VecDeque::new(), dead: false };
         let shared = Arc::new(Shared {
             link: Mutex::new(link),
             changed: Condvar::new(),
-            stalled: AtomicBool::new(false),
+            frames: Mutex::new(Some(frames)),
         });
         let (answering, sending) = (shared.clone(), shared.clone());
         let threads = vec![
@@ -64,14 +67,19 @@ impl Camera {
                 while Command::read(&mut reader).is_ok_and(|command| answering.answer(command).is_ok()) {}
                 answering.end();
             }),
-            thread::spawn(move || sending.send(&frames)),
+            thread::spawn(move || sending.send()),
         ];
         Ok(Self { shared, threads })
     }
 
-    /// Makes the camera stop or go on sending frames; it goes on answering requests.
-    pub fn stall(&self, stalled: bool) {
-        self.shared.stalled.store(stalled, Ordering::Relaxed);
+    /// Makes the camera go on with these frames.
+    pub fn show(&self, frames: Frames) {
+        *self.shared.shown() = Some(frames);
+    }
+
+    /// Makes the camera stop sending frames; it goes on answering requests.
+    pub fn stall(&self) {
+        *self.shared.shown() = None;
     }
 }
 
@@ -108,6 +116,10 @@ impl Shared {
         self.link.lock().expect("no holder of the link panics")
     }
 
+    fn shown(&self) -> MutexGuard<'_, Option<Frames>> {
+        self.frames.lock().expect("no holder of the frames panics")
+    }
+
     fn end(&self) {
         self.lock().dead = true;
         self.changed.notify_all();
@@ -141,13 +153,12 @@ impl Shared {
     }
 
     /// Sends frame after frame at the agreed rate, as long as the host takes them.
-    fn send(&self, frames: &[Vec<u8>]) {
-        let mut toggle = 0;
+    fn send(&self) {
         let mut next = Instant::now();
-        for frame in frames.iter().cycle() {
-            toggle ^= 1;
-            let Some(interval) = self.begin() else { return };
-            if self.frame(frame, toggle).is_none() {
+        for number in 0.. {
+            let Some((interval, frames)) = self.begin() else { return };
+            let frame = &frames[number % frames.len()];
+            if self.frame(frame, (number % 2) as u8).is_none() {
                 return;
             }
             next += Duration::from_nanos(u64::from(interval) * 100);
@@ -159,15 +170,17 @@ impl Shared {
         }
     }
 
-    /// Waits until the host wants a frame; gives the interval agreed on, or `None` at the end.
-    fn begin(&self) -> Option<u32> {
+    /// Waits until there is a frame to show and the host wants it; gives the interval agreed on, or `None` at the end.
+    fn begin(&self) -> Option<(u32, Frames)> {
         let mut link = self.lock();
         loop {
             if link.dead {
                 return None;
             }
-            if !link.waiting.is_empty() && !self.stalled.load(Ordering::Relaxed) {
-                return Some(link.controls.commit.interval);
+            if !link.waiting.is_empty()
+                && let Some(frames) = self.shown().clone()
+            {
+                return Some((link.controls.commit.interval, frames));
             }
             // Bounded, because the end of a stall is not told.
             link = self.changed.wait_timeout(link, Duration::from_millis(20)).expect("no holder panics").0;
@@ -179,7 +192,8 @@ impl Shared {
         const END_OF_FRAME: u8 = 2;
         const END_OF_HEADER: u8 = 0x80;
         let mut rest = frame;
-        while !rest.is_empty() {
+        // At least one payload: an empty frame has an end too.
+        loop {
             let mut link = self.lock();
             let (sequence, room) = loop {
                 if link.dead {
@@ -201,7 +215,9 @@ impl Shared {
             let end = if rest.is_empty() { END_OF_FRAME } else { 0 };
             let payload = [&[2, END_OF_HEADER | end | toggle], now].concat();
             usbip::submitted(&mut link.socket, sequence, 0, payload.len() as u32, &payload).ok()?;
+            if rest.is_empty() {
+                return Some(());
+            }
         }
-        Some(())
     }
 }
