@@ -173,7 +173,7 @@ fn nothing_is_written_while_the_broker_acknowledges() {
 }
 
 /// A disk that takes nothing: the daemon goes on, says so, and keeps what it can in memory.
-fn goes_on_without_a_disk(site: &mut Site, command: Command, reason: &str) {
+fn goes_on_without_a_disk(site: &mut Site, mut command: Command, reason: &str) {
     let daemon = Daemon::start(&mut command);
     let subscriber = site.subscribe();
     wait_for(&subscriber, 0, 1);

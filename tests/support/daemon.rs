@@ -13,7 +13,9 @@ type Log = Arc<(Mutex<String>, Condvar)>;
 /// `emotiond`, with nothing of the environment that changes what it does.
 pub fn emotiond() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_emotiond"));
-    for name in ["RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "STATE_DIRECTORY"] {
+    for name in
+        ["RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "STATE_DIRECTORY"]
+    {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());
