@@ -1,5 +1,6 @@
 //! A network namespace with a cable to this one, made by the test.
 
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,14 +15,15 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes one. `None`, with a line that says why, where that is not allowed.
-    #[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
     pub fn new() -> Option<Self> {
         static NUMBER: AtomicU8 = AtomicU8::new(1);
         let id = std::process::id();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let (name, near, far) = (format!("emotiond-{id}-{number}"), format!("ed{id}-{number}"), "cable");
         if let Err(error) = ip(&["netns", "add", &name]) {
-            eprintln!("skipped: no network namespace can be made here (it needs root): {error}");
+            // Not `eprintln`, which the test harness would keep to itself.
+            let line = format!("skipped: no network namespace can be made here (it needs root): {error}\n");
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
             return None;
         }
         let namespace = Self { name, near, number };
@@ -42,11 +44,16 @@ impl Namespace {
 
     /// Our address as seen from the namespace.
     pub fn near_address(&self) -> Ipv4Addr {
-        Ipv4Addr::new(169, 254, 213, 4 * self.number + 1)
+        self.address(1)
     }
 
     fn far_address(&self) -> Ipv4Addr {
-        Ipv4Addr::new(169, 254, 213, 4 * self.number + 2)
+        self.address(2)
+    }
+
+    /// Two programs of tests may run at a time.
+    fn address(&self, end: u8) -> Ipv4Addr {
+        Ipv4Addr::new(169, 254, (1 + std::process::id() % 254) as u8, 4 * self.number + end)
     }
 
     /// The same command inside.
