@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use support::daemon::{Daemon, configure};
+use support::gate::Gate;
 use support::mosquitto::Mosquitto;
 use support::subscriber::Subscriber;
 use support::windows::{after, runs, windows};
@@ -17,15 +18,32 @@ use support::windows::{after, runs, windows};
 const SUMMARY: &str = "emotiond/hall/summary";
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A broker, a state directory, and the configuration that names both.
+/// A broker behind a gate, a state directory, and the configuration that names both.
 struct Site {
     broker: Mosquitto,
+    gate: Gate,
     folder: tempfile::TempDir,
 }
 
 impl Site {
     fn new() -> Self {
-        Self { broker: Mosquitto::start(), folder: tempfile::tempdir().unwrap() }
+        let broker = Mosquitto::start();
+        let gate = Gate::new(broker.port());
+        gate.set_open(true);
+        Self { broker, gate, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn outage(&mut self) {
+        self.gate.set_open(false);
+        self.broker.kill();
+    }
+
+    /// The broker comes back, with a subscriber that is there before the daemon can be: it has nothing of its past.
+    fn back(&mut self) -> Subscriber {
+        self.broker.restart();
+        let subscriber = self.subscribe();
+        self.gate.set_open(true);
+        subscriber
     }
 
     fn state(&self) -> String {
@@ -33,7 +51,8 @@ impl Site {
     }
 
     fn config(&self, state: &str) -> std::path::PathBuf {
-        configure(self.folder.path(), &self.broker.url(), &format!("state_directory = {state:?}"))
+        let broker = format!("mqtt://127.0.0.1:{}", self.gate.port());
+        configure(self.folder.path(), &broker, &format!("state_directory = {state:?}"))
     }
 
     fn daemon(&self) -> Daemon {
@@ -84,7 +103,7 @@ fn every_window_closed_before_a_kill_in_an_outage_arrives_in_order() {
     wait_for(&subscriber, 0, 1);
     let before = windows(&subscriber.take());
     drop(subscriber);
-    site.broker.kill();
+    site.outage();
     wait_written(&daemon, 2);
     let killed = SystemTime::now();
     daemon.kill();
@@ -92,8 +111,7 @@ fn every_window_closed_before_a_kill_in_an_outage_arrives_in_order() {
     let daemon = Daemon::run(&config);
     daemon.wait_line(&["summaries of before wait in", "queue.redb"]);
     wait_written(&daemon, 2);
-    site.broker.restart();
-    let subscriber = site.subscribe();
+    let subscriber = site.back();
     subscriber.until("a live summary of the second run", |received| {
         let last = windows(received).pop()?;
         (after(last.end, SystemTime::now()) < window).then_some(())
@@ -114,15 +132,14 @@ fn a_stop_in_an_outage_is_quick_and_loses_nothing() {
     wait_for(&subscriber, 0, 1);
     let before = windows(&subscriber.take());
     drop(subscriber);
-    site.broker.kill();
+    site.outage();
     wait_written(&daemon, 2);
     let begun = Instant::now();
     daemon.signal("TERM");
     assert_eq!(daemon.end_within(support::PATIENCE).code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     daemon.wait_line(&["summaries wait on disk for the next start"]);
-    site.broker.restart();
-    let subscriber = site.subscribe();
+    let subscriber = site.back();
     let _daemon = site.daemon();
     subscriber.until("a summary of the second run", |received| {
         let all = [before.clone(), windows(received)].concat();
@@ -139,14 +156,13 @@ fn a_reload_in_an_outage_keeps_the_queue_and_goes_on_counting() {
     wait_for(&subscriber, 0, 1);
     let before = windows(&subscriber.take());
     drop(subscriber);
-    site.broker.kill();
+    site.outage();
     wait_written(&daemon, 2);
     daemon.signal("HUP");
     daemon.wait_line(&["configuration read again"]);
     daemon.wait_line(&["summaries of before wait in"]);
     wait_written(&daemon, 4);
-    site.broker.restart();
-    let subscriber = site.subscribe();
+    let subscriber = site.back();
     subscriber.until("a live summary", |received| {
         let all = [before.clone(), windows(received)].concat();
         let runs = runs(&all);
@@ -181,11 +197,10 @@ fn goes_on_without_a_disk(site: &mut Site, mut command: Command, reason: &str) {
     let report = health(&subscriber);
     assert_eq!((&report["queue_disk"], &report["queue_on_disk"]), (&Value::from("failing"), &Value::Null));
     drop(subscriber);
-    site.broker.kill();
+    site.outage();
     daemon.wait_line(&["ERROR", "no connection to"]);
     std::thread::sleep(2 * WINDOW); // the outage
-    site.broker.restart();
-    let subscriber = site.subscribe();
+    let subscriber = site.back();
     // Gaps would show in `runs`, but for the first number, which came before the outage.
     subscriber.until("summaries of the outage, in order", |received| {
         let numbers: Vec<_> = windows(received).iter().map(|window| window.sequence).collect();

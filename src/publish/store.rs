@@ -28,8 +28,7 @@ pub(super) const DAMAGED: &str = "queue.redb.damaged";
 const SUMMARIES: TableDefinition<u64, (&str, &str, u64)> = TableDefinition::new("summaries");
 /// Memory that redb may use to cache pages; its own default is a gigabyte.
 const CACHE: usize = 1 << 20;
-/// An emptied file beyond this size is begun anew: redb's own files never shrink, and a full disk leaves no room to
-/// mark anything in them as removed.
+/// An emptied file beyond this size is begun anew, because redb's files never shrink.
 const LARGE: u64 = 4 << 20;
 
 /// A summary with its place in the queue.
@@ -60,6 +59,8 @@ pub(super) struct Change {
     pub remove: Vec<u64>,
     /// Remove so many of the oldest within the places.
     pub trim: Option<(Range<u64>, u64)>,
+    /// Whether nothing is left then.
+    pub empties: bool,
 }
 
 /// Why the disk did not do what was asked.
@@ -133,8 +134,19 @@ impl Store {
     /// If they are not on disk for certain. The store is of no use afterwards and has to be opened anew.
     pub fn change(&mut self, change: &Change) -> Result<u64, StoreError> {
         let large = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > LARGE);
+        if change.empties && large {
+            return self.begin_anew();
+        }
+        match self.transact(change) {
+            // On a full disk there may be no room to note that something is removed.
+            Err(StoreError::Unavailable(_)) if change.empties => self.begin_anew(),
+            other => other,
+        }
+    }
+
+    fn transact(&self, change: &Change) -> Result<u64, StoreError> {
         let database = self.database()?;
-        let trimmed = contained(|| {
+        contained(|| {
             let writing = database.begin_write().map_err(explain)?;
             let mut table = writing.open_table(SUMMARIES).map_err(explain)?;
             for Stored { key, topic, body } in &change.put {
@@ -153,20 +165,10 @@ impl Store {
                     trimmed += 1;
                 }
             }
-            if large && table.is_empty().map_err(explain)? {
-                drop(table);
-                writing.abort().map_err(explain)?;
-                return Ok((trimmed, true));
-            }
             drop(table);
             writing.commit().map_err(explain)?;
-            Ok((trimmed, false))
-        });
-        let (trimmed, begin_anew) = trimmed?;
-        if begin_anew {
-            self.begin_anew()?;
-        }
-        Ok(trimmed)
+            Ok(trimmed)
+        })
     }
 
     /// The first `most` summaries within the places.
@@ -195,11 +197,11 @@ impl Store {
         })
     }
 
-    fn begin_anew(&mut self) -> Result<(), StoreError> {
+    fn begin_anew(&mut self) -> Result<u64, StoreError> {
         self.shut();
         std::fs::remove_file(&self.path).map_err(|error| explain(StorageError::Io(error)))?;
         self.database = Some(contained(|| create(&self.path))?);
-        Ok(())
+        Ok(0)
     }
 
     fn shut(&mut self) {

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod gate;
 pub mod log;
 pub mod mosquitto;
+pub mod namespace;
 pub mod preload;
 pub mod subscriber;
 pub mod windows;

@@ -117,7 +117,9 @@ impl Spool {
         }
         let trim = (over > 0).then_some((self.first..self.next, over));
         (self.next, self.writing) = (next, writing);
-        Some(Change { put, remove: self.gone.iter().copied().collect(), trim })
+        let copied = outbox.summaries().any(|message| message.held.key.is_some());
+        let empties = put.is_empty() && self.stored == 0 && !copied;
+        Some(Change { put, remove: self.gone.iter().copied().collect(), trim, empties })
     }
 
     pub fn opened(&mut self, outbox: &mut Outbox, content: &Content) {

@@ -71,11 +71,58 @@ fn a_large_file_that_has_been_emptied_is_begun_anew() {
     assert!(size() > LARGE, "{}", size());
     store.change(&Change { remove: (0..1999).collect(), ..Change::default() }).unwrap();
     assert!(size() > LARGE, "one is left");
-    store.change(&Change { remove: vec![1999], ..Change::default() }).unwrap();
+    store.change(&Change { remove: vec![1999], empties: true, ..Change::default() }).unwrap();
     assert!(size() < LARGE, "{}", size());
     store.change(&put(2000..2001)).unwrap();
     drop(store);
     assert_eq!(Store::open(folder.path()).unwrap().1.count, 1);
+}
+
+#[test]
+fn a_full_disk_can_still_be_read_and_emptied() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        std::process::Command::new(program)
+            .args(arguments)
+            .arg(&disk)
+            .output()
+            .is_ok_and(|o| o.status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "-o", "size=400k", "tmpfs"]) {
+        // Not `eprintln`, which the test harness would keep to itself.
+        use std::io::Write as _;
+        std::io::stderr().write_all(b"skipped: no small disk can be mounted here (it needs root)\n").unwrap();
+        return;
+    }
+    let (mut store, _) = Store::open(&disk).unwrap();
+    let mut count = 0;
+    let body = "x".repeat(1100);
+    let error = loop {
+        let mut change = put(count..count + 1);
+        change.put[0].body.clone_from(&body);
+        match store.change(&change) {
+            Ok(_) => count += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(&error, StoreError::Unavailable(reason) if reason.contains("No space left")),
+        "{error:?}"
+    );
+    drop(store);
+    let (mut store, content) = Store::open(&disk).unwrap();
+    assert!(content.damage.is_none() && count > 50, "{content:?}, {count} written");
+    assert_eq!(content.count, count);
+    let loaded = store.load(0..count, 1000).unwrap();
+    assert!(loaded.len() as u64 == count && loaded.iter().all(|stored| stored.body == body));
+    store.change(&Change { remove: (0..count).collect(), empties: true, ..Change::default() }).unwrap();
+    assert_eq!(store.load(0..count, 1000).unwrap(), []);
+    store.change(&put(count..count + 1)).unwrap();
+    drop(store);
+    assert_eq!(Store::open(&disk).unwrap().1.count, 1);
+    assert!(run("umount", &["--lazy"]));
 }
 
 /// A file with a hundred summaries, and its bytes.
