@@ -135,6 +135,8 @@ pub struct Settings {
     pub privacy: PrivacySettings,
     /// The broker. Home Assistant's announcement is made later, when the models are known.
     pub mqtt: MqttSettings,
+    /// Where the password was read from: a reload reads it again.
+    pub password_file: Option<PathBuf>,
     /// Home Assistant.
     pub home_assistant: HomeAssistantSettings,
     /// Events.

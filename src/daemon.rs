@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::cli::{Destination, RunArgs};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::privacy;
+use crate::privacy::{self, Confinement, Reach};
 use crate::source::SourceError;
 use crate::summary::{EmotionPolicy, SummarySettings};
 use crate::systemd::Supervisor;
@@ -47,13 +47,16 @@ pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
     privacy::forbid_dumps().or_exit(Code::Software)?;
     let supervisor = Supervisor::from_environment();
     let mut settings = load(arguments)?;
+    // Before there is another thread, which would not be confined.
+    let confinement = privacy::confine(reach(&settings, arguments));
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
     let signals = signals()?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
+    confinement.log();
     loop {
         let control = Control::start(&settings, arguments, supervisor, &mut session, &signals)?;
         supervisor.ready();
-        match control.serve(|| load(arguments)) {
+        match control.serve(|| reload(arguments, &confinement)) {
             Ok(Next::Reload(new)) => settings = *new,
             Ok(Next::Exit) => {
                 supervisor.stopping();
@@ -75,6 +78,20 @@ fn load(arguments: &RunArgs) -> Result<Settings, Failure> {
         trial: arguments.source.is_some() && arguments.publish == Destination::Stdout,
     };
     Settings::load(arguments.config.config.as_deref(), &overrides).or_exit(Code::Config)
+}
+
+/// Loads again, and refuses what the process can no longer reach: it would fail at it after having stopped.
+fn reload(arguments: &RunArgs, confinement: &Confinement) -> Result<Settings, Failure> {
+    let settings = load(arguments)?;
+    match confinement.objection(&reach(&settings, arguments)) {
+        Some(objection) => Err(anyhow::anyhow!(objection)).or_exit(Code::Config),
+        None => Ok(settings),
+    }
+}
+
+/// What the daemon has to reach with these settings.
+fn reach(settings: &Settings, arguments: &RunArgs) -> Reach {
+    Reach::of(settings, arguments.config.path(), arguments.publish == Destination::Mqtt)
 }
 
 /// A channel on which termination and reload requests arrive.
