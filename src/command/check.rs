@@ -28,8 +28,9 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     privacy::forbid_dumps().or_exit(Code::Software)?;
     // As the daemon is: what its confinement would keep from it does not work here either.
     let confinement = privacy::confine(Reach::of(&settings, arguments.path(), true));
-    let tries: [(&str, anyhow::Result<String>); 4] = [
+    let tries: [(&str, anyhow::Result<String>); 5] = [
         ("privacy", Ok(site(&settings))),
+        ("notice", Ok(settings.privacy.notice(settings.window))),
         ("models", models(&settings)),
         ("camera", camera(&settings)),
         ("broker", broker(&settings)),
