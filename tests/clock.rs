@@ -66,7 +66,7 @@ fn a_machine_that_believes_it_is_1970_says_so_and_recovers_when_its_clock_is_set
     let clock = Clock::new(folder.path(), 600 - now);
     let mqtt = format!("ca_file = {:?}\nstate_directory = {:?}", authority.certificate(), folder.path());
     let url = format!("mqtts://127.0.0.1:{}", broker.port());
-    let daemon = Daemon::spawn(clock.rule(Daemon::command(&configure(folder.path(), &url, &mqtt))));
+    let daemon = Daemon::start(&mut clock.rule(Daemon::command(&configure(folder.path(), &url, &mqtt))));
     let line = daemon.wait_line(&["ERROR", "no connection to mqtts://"]);
     assert!(line.contains("not valid yet") && line.contains("clock says 1970-01-01"), "{line}");
     assert!(line.contains("timedatectl"), "the remedy: {line}");
@@ -88,7 +88,7 @@ fn a_clock_that_steps_by_years_skips_and_doubles_no_window() {
     let clock = Clock::new(folder.path(), 0);
     let config = configure(folder.path(), &broker.url(), &format!("state_directory = {:?}", folder.path()));
     let subscriber = Subscriber::new(broker.port(), "emotiond/hall/summary");
-    let daemon = Daemon::spawn(clock.rule(Daemon::command(&config)));
+    let daemon = Daemon::start(&mut clock.rule(Daemon::command(&config)));
     let last = || {
         subscriber.until("a summary", |received| {
             let windows = windows(received);

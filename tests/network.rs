@@ -29,7 +29,7 @@ impl Site {
         let mqtt = format!("keep_alive = \"5s\"\nstate_directory = {:?}", folder.path());
         let config = configure(folder.path(), &url, &mqtt);
         let subscriber = Subscriber::new(broker.port(), "emotiond/hall/#").patient(2 * support::PATIENCE);
-        let daemon = Daemon::spawn(namespace.inside(&Daemon::command(&config)));
+        let daemon = Daemon::start(&mut namespace.inside(&Daemon::command(&config)));
         subscriber.message("emotiond/hall/summary", |_| true);
         Some(Self { namespace, subscriber, daemon, _broker: broker, _folder: folder })
     }

@@ -198,3 +198,29 @@ fn a_missing_file_is_named_with_the_remedy() {
         "{message}"
     );
 }
+
+#[test]
+fn the_notice_says_what_the_settings_do() {
+    let notice = |text: &str| {
+        let settings = parse(text).unwrap();
+        settings.privacy.notice(settings.window)
+    };
+    assert_eq!(
+        notice("site = \"home\""),
+        "A camera counts faces here, notes whether they are turned to it, and estimates the expressions they show. \
+         Numbers about 10s at a time leave the device, and events. No picture is stored or sent, and nobody is \
+         recognized. Site: home."
+    );
+    let work = notice("site = \"workplace\"");
+    assert!(
+        work.starts_with("A camera counts faces here and does not estimate what they show. Numbers"),
+        "{work}"
+    );
+    let basis = notice(
+        "site = \"workplace\"\n[privacy]\nlegal_basis = \"Fatigue of crane drivers.\"\nmin_people = 3",
+    );
+    for words in ["estimates the expressions", "here: Fatigue of crane drivers. ", "only of 3 or more people"]
+    {
+        assert!(basis.contains(words), "{words}: {basis}");
+    }
+}

@@ -60,6 +60,7 @@ pub(super) fn settings(file: shape::File) -> Result<Settings> {
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
         window,
         smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
+        password_file: file.mqtt.password_file.clone(),
         mqtt: mqtt(file.mqtt, device.clone(), window)?,
         home_assistant: HomeAssistantSettings {
             discovery: file.home_assistant.discovery,

@@ -126,6 +126,7 @@ pub fn info(settings: &Settings, models: Vec<ModelInfo>, vocabulary: &Arc<Vocabu
             facing: privacy.facing,
             min_people: privacy.min_people,
             legal_basis: privacy.legal_basis.clone(),
+            notice: privacy.notice(settings.window),
         },
         window: settings.window.as_secs_f64(),
         capabilities: Capabilities::from(vocabulary.as_ref()),

@@ -31,6 +31,8 @@ pub struct Privacy {
     pub min_people: u32,
     /// The legal basis that the operator claims for emotion at a site that forbids it by default.
     pub legal_basis: Option<String>,
+    /// All of this in plain words, for the notice on the wall.
+    pub notice: String,
 }
 
 /// What the summaries of this device can contain.

@@ -102,7 +102,7 @@ impl Password {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let bytes = std::fs::read(path).with_context(|| {
-            format!("failed to read the MQTT password from {shown}; check that password_file names it and that emotiond may read it")
+            format!("failed to read the MQTT password from {shown}; check that password_file names it and that emotiond may read it (restart it if the file lies in another folder than at its start)")
         })?;
         if bytes.len() > Self::LONGEST {
             bail!("{shown} is no MQTT password: it has {} bytes, the most is {}", bytes.len(), Self::LONGEST);
