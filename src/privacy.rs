@@ -1,7 +1,7 @@
 //! What the process gives up of itself, so that no picture can leave it through the back door and nobody who takes it
 //! over gets further than it does.
 //!
-//! Argued in `docs/decisions/0003-confinement.md`. The systemd unit says much of it once more from the outside.
+//! Argued in `docs/decisions/0004-confinement.md`. The systemd unit says much of it once more from the outside.
 
 mod landlock;
 mod reach;
