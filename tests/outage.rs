@@ -33,9 +33,11 @@ impl Site {
         Self { broker, gate, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn outage(&mut self) {
+    /// The broker goes away; gives how many summaries `daemon` has written to disk before.
+    fn outage(&mut self, daemon: &Daemon) -> u64 {
         self.gate.set_open(false);
         self.broker.kill();
+        written(&daemon.log())
     }
 
     /// The broker comes back, with a subscriber that is there before the daemon can be: it has nothing of its past.
@@ -73,8 +75,8 @@ fn wait_for(subscriber: &Subscriber, boot: usize, sequence: u64) {
 }
 
 /// Waits until so many summaries have been written to disk.
-fn wait_written(daemon: &Daemon, count: u64) -> u64 {
-    written(&daemon.wait_log(&format!("{count} summaries on disk"), |log| written(log) >= count))
+fn wait_written(daemon: &Daemon, count: u64) {
+    daemon.wait_log(&format!("{count} summaries on disk"), |log| written(log) >= count);
 }
 
 fn written(log: &str) -> u64 {
@@ -103,8 +105,8 @@ fn every_window_closed_before_a_kill_in_an_outage_arrives_in_order() {
     wait_for(&subscriber, 0, 1);
     let before = windows(&subscriber.take());
     drop(subscriber);
-    site.outage();
-    wait_written(&daemon, 2);
+    let before_it = site.outage(&daemon);
+    wait_written(&daemon, before_it + 2);
     let killed = SystemTime::now();
     daemon.kill();
 
@@ -132,8 +134,8 @@ fn a_stop_in_an_outage_is_quick_and_loses_nothing() {
     wait_for(&subscriber, 0, 1);
     let before = windows(&subscriber.take());
     drop(subscriber);
-    site.outage();
-    wait_written(&daemon, 2);
+    let before_it = site.outage(&daemon);
+    wait_written(&daemon, before_it + 2);
     let begun = Instant::now();
     daemon.signal("TERM");
     assert_eq!(daemon.end_within(support::PATIENCE).code(), Some(0));
@@ -156,12 +158,12 @@ fn a_reload_in_an_outage_keeps_the_queue_and_goes_on_counting() {
     wait_for(&subscriber, 0, 1);
     let before = windows(&subscriber.take());
     drop(subscriber);
-    site.outage();
-    wait_written(&daemon, 2);
+    let before_it = site.outage(&daemon);
+    wait_written(&daemon, before_it + 2);
     daemon.signal("HUP");
     daemon.wait_line(&["configuration read again"]);
     daemon.wait_line(&["summaries of before wait in"]);
-    wait_written(&daemon, 4);
+    wait_written(&daemon, before_it + 4);
     let subscriber = site.back();
     subscriber.until("a live summary", |received| {
         let all = [before.clone(), windows(received)].concat();
@@ -197,7 +199,7 @@ fn goes_on_without_a_disk(site: &mut Site, mut command: Command, reason: &str) {
     let report = health(&subscriber);
     assert_eq!((&report["queue_disk"], &report["queue_on_disk"]), (&Value::from("failing"), &Value::Null));
     drop(subscriber);
-    site.outage();
+    site.outage(&daemon);
     daemon.wait_line(&["ERROR", "no connection to"]);
     std::thread::sleep(2 * WINDOW); // the outage
     let subscriber = site.back();
