@@ -11,10 +11,11 @@
 mod support;
 
 mod broker;
-
+mod cycles;
 mod faults;
 mod frames;
 mod guest;
+
 
 use std::time::Duration;
 
