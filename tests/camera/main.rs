@@ -15,7 +15,7 @@ mod cycles;
 mod faults;
 mod frames;
 mod guest;
-
+mod supervised;
 
 use std::time::Duration;
 
