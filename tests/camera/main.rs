@@ -11,10 +11,11 @@
 mod support;
 
 mod broker;
-
+mod cycles;
 mod faults;
 mod frames;
 mod guest;
+mod supervised;
 
 use std::time::Duration;
 
