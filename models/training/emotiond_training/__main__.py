@@ -27,7 +27,10 @@ def main() -> None:
             step.add_argument("--minutes", type=float, help="train for this long instead")
             step.add_argument("--workers", type=int, default=2)
             step.add_argument("--seed", type=int, default=1)
-            step.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
+            goes_on = step.add_mutually_exclusive_group()
+            goes_on.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
+            goes_on.add_argument("--polish", action="store_true",
+                                 help="a short second run from its averaged weights: mild augmentation, a lower rate")
         if name == "evaluate":
             step.add_argument("--model", type=Path, required=True, help="the manifest")
             step.add_argument("sets", nargs="+", help="ferplus-valid, ferplus-test, expw-valid, scenes")
@@ -45,8 +48,9 @@ def main() -> None:
     if given.step == "prepare":
         do.prepare(given.data, given.work)
     elif given.step == "train":
-        recipe = Recipe(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed)
-        do.train(given.work, recipe, given.resume)
+        make = Recipe.polish if given.polish else Recipe
+        recipe = make(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed)
+        do.train(given.work, recipe, given.resume, given.polish)
     elif given.step == "export":
         do.export(given.work)
     elif given.step == "quantize":

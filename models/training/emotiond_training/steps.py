@@ -32,13 +32,13 @@ def prepare(data_dir: Path, work: Path) -> None:
         teacher.teach(work, data_dir / TASK, name, *TAUGHT)
 
 
-def train(work: Path, recipe: Recipe, resume: bool) -> None:
+def train(work: Path, recipe: Recipe, resume: bool, polish: bool) -> None:
     sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
     folder = "package/models/faceres-deep"
     backbone = read_tfjs(member(work, "human-models", f"{folder}.json"), member(work, "human-models", f"{folder}.bin"))
     trainer = Trainer(recipe, sets, work, backbone)
-    if resume:
-        trainer.resume(work / "checkpoint.pt")
+    if resume or polish:
+        trainer.resume(work / "checkpoint.pt", polish)
     trainer.run()
 
 
