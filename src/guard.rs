@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static STUMBLES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Runs `work`; a panic in it is given back as its reason instead of ending the process. What `work` touched is to be
@@ -22,10 +23,20 @@ pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Whether a panic on this thread is about to be contained. The hook that ends the process has to ask.
+/// Whether a panic on this thread is about to be contained, which is noted. For the hook that ends the process if not.
 #[must_use]
 pub fn contained() -> bool {
+    if GUARDED.get() {
+        STUMBLES.set(STUMBLES.get() + 1);
+    }
     GUARDED.get()
+}
+
+/// How many panics of this thread the hook has let be contained, those included that foreign code within
+/// [`contain`] has caught itself.
+#[must_use]
+pub fn stumbles() -> u64 {
+    STUMBLES.get()
 }
 
 #[cfg(test)]
@@ -39,7 +50,9 @@ mod tests {
             contain(|| -> u8 { panic!("page {} is damaged", 3) }),
             Err("page 3 is damaged".to_owned())
         );
+        let before = stumbles();
         assert!(contain(contained).unwrap());
         assert!(!contained());
+        assert_eq!(stumbles() - before, 1);
     }
 }

@@ -5,14 +5,18 @@
 //! needs more runs Mosquitto beside the daemon.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rumqttd::protocol::v4::V4;
 use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, ServerSettings};
 use tokio::sync::oneshot;
 
+use crate::exit::Code;
+use crate::guard;
+use crate::publish::backoff::{Backoff, chance};
 use crate::publish::settings::{Address, Credentials};
 
 /// How much of each topic is kept for slow subscribers.
@@ -21,6 +25,15 @@ const SEGMENT_BYTES: usize = 128 * 1024;
 const SEGMENTS: usize = 2;
 /// How long the last messages may take from the broker to its subscribers before their connections are closed.
 const LINGER: Duration = Duration::from_millis(250);
+
+/// How often the broker's thread looks whether it has stumbled.
+const GLANCE: Duration = Duration::from_millis(100);
+/// The wait before a broker that has stumbled begins anew doubles from the first to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// After so many the process ends, because each leaves an idle thread of rumqttd behind. With the waits in between this
+/// takes minutes, so that systemd, which gives up after five ends in ten minutes, does not.
+const LIVES: u32 = 12;
 
 /// How the embedded broker listens.
 #[derive(Clone, Debug)]
@@ -57,33 +70,11 @@ impl EmbeddedBroker {
         let listen = TcpListener::bind(asked).and_then(|listener| listener.local_addr()).with_context(|| {
             format!("the embedded broker cannot listen on {asked}; if another broker runs there, use it: url = \"mqtt://{asked}\"")
         })?;
-        let router = Router::new(0, router_config()).spawn();
-        let mut server = Server::new(server_settings(listen, settings.credentials), router, V4);
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("failed to start the embedded broker")?;
         let thread = std::thread::Builder::new()
             .name("broker".into())
-            .spawn(move || {
-                let outcome = runtime.block_on(async {
-                    // In this order: the server listens once it has been polled, and only then the other branch runs.
-                    tokio::select! {
-                        biased;
-                        outcome = server.start(LinkType::Remote) => outcome.context("the embedded broker has ended"),
-                        () = async {
-                            let _starter_gone = ready.send(Ok(()));
-                            let _dropped = stopped.await;
-                        } => Ok(()),
-                    }
-                });
-                if let Err(error) = outcome {
-                    log::error!("{error:#}");
-                    let _listening_before = ready.send(Err(error));
-                }
-            })
+            .spawn(move || run(listen, settings.credentials.as_ref(), stopped, &ready))
             .context("failed to start the embedded broker's thread")?;
         is_ready.recv().context("the embedded broker's thread has ended")??;
         log::info!("the embedded broker listens on {listen}");
@@ -115,6 +106,93 @@ impl Drop for EmbeddedBroker {
             let _panicked = thread.join();
         }
     }
+}
+
+/// Runs the broker until it is told to stop. rumqttd panics over some of what clients may send (a second connection with
+/// a client id that it has refused before), and takes no connection afterwards: it is then begun anew, as after a power
+/// cut, instead of ending the daemon.
+fn run(
+    listen: SocketAddr,
+    credentials: Option<&Credentials>,
+    mut stopped: oneshot::Receiver<()>,
+    ready: &Sender<anyhow::Result<()>>,
+) {
+    let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    for life in 1.. {
+        let reason = match guard::contain(|| live(listen, credentials, &mut stopped, ready)) {
+            Ok(Ok(Ended::Asked)) => return,
+            Ok(Ok(Ended::Stumbled)) => "it stumbled over what a client sent".to_owned(),
+            Ok(Err(error)) if life == 1 => {
+                log::error!("{error:#}");
+                let _listening_before = ready.send(Err(error));
+                return;
+            }
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(panic) => panic,
+        };
+        if life == LIVES {
+            log::error!(
+                "the embedded broker has failed {LIVES} times: {reason}; emotiond ends, to be started again"
+            );
+            std::process::exit(i32::from(Code::Software as u8));
+        }
+        let wait = waits.next(chance());
+        log::error!(
+            "the embedded broker begins anew in {:.1} s: {reason}; whoever sends such things to {listen} should not be able \
+             to: set username and password_file, or use Mosquitto",
+            wait.as_secs_f64()
+        );
+        let until = Instant::now() + wait;
+        while Instant::now() < until {
+            if !matches!(stopped.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+                return;
+            }
+            std::thread::sleep(GLANCE);
+        }
+    }
+}
+
+/// Why the broker has ended without an error.
+enum Ended {
+    Asked,
+    Stumbled,
+}
+
+/// One broker, from its start to its end, with a router and a runtime of its own.
+fn live(
+    listen: SocketAddr,
+    credentials: Option<&Credentials>,
+    stopped: &mut oneshot::Receiver<()>,
+    ready: &Sender<anyhow::Result<()>>,
+) -> anyhow::Result<Ended> {
+    let router = Router::new(0, router_config()).spawn();
+    let mut server = Server::new(server_settings(listen, credentials.cloned()), router, V4);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the embedded broker")?;
+    let stumbles = guard::stumbles();
+    runtime.block_on(async {
+        // In this order: the server listens once it has been polled, and only then the other branch runs.
+        tokio::select! {
+            biased;
+            outcome = server.start(LinkType::Remote) => {
+                outcome.context("the embedded broker has ended").map(|()| Ended::Asked)
+            }
+            ended = async {
+                let _starter_gone = ready.send(Ok(()));
+                loop {
+                    // The connections are tasks of this thread, whose panics the runtime catches.
+                    tokio::select! {
+                        _dropped = &mut *stopped => return Ended::Asked,
+                        () = tokio::time::sleep(GLANCE) => if guard::stumbles() != stumbles {
+                            return Ended::Stumbled;
+                        },
+                    }
+                }
+            } => Ok(ended),
+        }
+    })
 }
 
 fn router_config() -> RouterConfig {
