@@ -1,8 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::DEFAULT_PATH;
 
 /// Camera to emotion summaries over MQTT, without ever storing or sending an image.
 #[derive(Debug, Parser)]
@@ -41,6 +43,14 @@ pub struct ConfigArgs {
     /// Configuration file [default: /etc/emotiond/emotiond.toml]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// Where the configuration is read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH))
+    }
 }
 
 /// `emotiond run`.

@@ -100,6 +100,34 @@ pub struct PrivacySettings {
 }
 
 impl PrivacySettings {
+    /// What the device does, for the notice on the wall: in plain words, from these settings.
+    #[must_use]
+    pub fn notice(&self, window: Duration) -> String {
+        let window = humantime::format_duration(window);
+        let mut notice = "A camera counts faces here".to_owned();
+        if self.facing {
+            notice += ", notes whether they are turned to it,";
+        }
+        notice += if self.emotion() {
+            " and estimates the expressions they show."
+        } else {
+            " and does not estimate what they show."
+        };
+        if let Some(basis) = self.legal_basis.as_ref().filter(|_| self.site.forbids_emotion()) {
+            notice += &format!(" Why expressions may be estimated here: {}.", basis.trim_end_matches('.'));
+        }
+        if self.emotion() && self.min_people > 1 {
+            notice +=
+                &format!(" Expressions are published only of {} or more people at once.", self.min_people);
+        }
+        notice += &format!(
+            " Numbers about {window} at a time leave the device, and events. No picture is stored or sent, and nobody is \
+             recognized. Site: {}.",
+            self.site.name()
+        );
+        notice
+    }
+
     /// Whether emotion models may be opened.
     #[must_use]
     pub fn emotion(&self) -> bool {
@@ -135,6 +163,8 @@ pub struct Settings {
     pub privacy: PrivacySettings,
     /// The broker. Home Assistant's announcement is made later, when the models are known.
     pub mqtt: MqttSettings,
+    /// Where the password was read from: a reload reads it again.
+    pub password_file: Option<PathBuf>,
     /// Home Assistant.
     pub home_assistant: HomeAssistantSettings,
     /// Events.

@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::cli::{Destination, RunArgs};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::privacy;
+use crate::privacy::{self, Confinement, Reach};
 use crate::source::SourceError;
 use crate::summary::{EmotionPolicy, SummarySettings};
 use crate::systemd::Supervisor;
@@ -49,9 +49,12 @@ pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
     privacy::forbid_dumps().or_exit(Code::Software)?;
     let supervisor = Supervisor::from_environment();
     let mut settings = load(arguments)?;
+    // Before there is another thread, which would not be confined.
+    let confinement = privacy::confine(reach(&settings, arguments));
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
     let signals = signals()?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
+    confinement.log();
     let mut models = zoo::open(&settings).or_exit(Code::Config)?;
     // The settings before a reload, until the new ones have proven good.
     let mut before = None;
@@ -67,7 +70,7 @@ pub fn run(arguments: &RunArgs) -> Result<(), Failure> {
             }
         };
         supervisor.ready();
-        match control.serve(|| load_with_models(arguments)) {
+        match control.serve(|| reload(arguments, &confinement)) {
             Ok(Next::Reload(new)) => {
                 before = Some(settings);
                 (settings, models) = *new;
@@ -94,11 +97,20 @@ fn load(arguments: &RunArgs) -> Result<Settings, Failure> {
     Settings::load(arguments.config.config.as_deref(), &overrides).or_exit(Code::Config)
 }
 
-/// Settings that come with models that can be opened: a reload must not end a daemon that runs.
-fn load_with_models(arguments: &RunArgs) -> Result<(Settings, Models), Failure> {
+/// Loads again, with models that can be opened, and refuses what the process can no longer reach: a reload must not end
+/// a daemon that runs.
+fn reload(arguments: &RunArgs, confinement: &Confinement) -> Result<(Settings, Models), Failure> {
     let settings = load(arguments)?;
+    if let Some(objection) = confinement.objection(&reach(&settings, arguments)) {
+        return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
+    }
     let models = zoo::open(&settings).or_exit(Code::Config)?;
     Ok((settings, models))
+}
+
+/// What the daemon has to reach with these settings.
+fn reach(settings: &Settings, arguments: &RunArgs) -> Reach {
+    Reach::of(settings, arguments.config.path(), arguments.publish == Destination::Mqtt)
 }
 
 /// A channel on which termination and reload requests arrive.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use image::RgbImage;
+use zeroize::Zeroize as _;
 
 use crate::frame::warp::{Cropper, Square};
 use crate::geometry::{Face, Point};
@@ -24,6 +25,9 @@ pub trait EmotionModel: Send {
     /// # Errors
     /// If the network cannot be run.
     fn read(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Emotion>;
+
+    /// Forgets what is left in memory of the last face.
+    fn forget(&mut self) {}
 }
 
 /// A TensorFlow Lite network of any shape that a manifest describes.
@@ -75,7 +79,9 @@ impl EmotionModel for TfliteEmotion {
         let input = &self.network.manifest().input;
         let square = square(&self.crop, face);
         self.cropper.crop(picture, &square, input.width, input.height, &mut self.pixels);
-        self.network.run(&self.pixels).context("failed to read the emotion of a face")?;
+        let run = self.network.run(&self.pixels);
+        self.pixels.as_mut_slice().zeroize();
+        run.context("failed to read the emotion of a face")?;
         for (index, output) in self.outputs.iter_mut().enumerate() {
             self.network.read(index, output)?;
         }
@@ -88,6 +94,10 @@ impl EmotionModel for TfliteEmotion {
             .collect();
         heads::read(&self.heads, &values)
             .with_context(|| format!("failed to read the outputs of {}", self.network.manifest().name))
+    }
+
+    fn forget(&mut self) {
+        self.network.forget();
     }
 }
 

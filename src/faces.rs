@@ -29,6 +29,9 @@ pub trait FaceDetector: Send {
     /// Says that the next picture does not continue the last one: another photograph, or a camera that was away.
     fn restart(&mut self) {}
 
+    /// Forgets what is left in memory of the last picture, for which its networks run once more.
+    fn forget(&mut self) {}
+
     /// The names of the networks it can run.
     fn networks(&self) -> Vec<String>;
 

@@ -212,12 +212,26 @@ impl Network {
         let size = input.width as usize * input.height as usize * 3;
         assert_eq!(rgb.len(), size, "{}: the input is {size} bytes of RGB", self.manifest.name);
         self.input.fill(rgb);
+        let run = self.set_input().and_then(|()| self.invoke());
+        self.input.wipe();
+        // The library's own copy too; it leaves its input as it is when it runs.
+        let wiped = self.set_input();
+        run.and(wiped)
+    }
+
+    fn set_input(&self) -> Result<(), ModelError> {
         match &self.input {
             InputWriter::Float { elements, .. } => self.interpreter.copy(elements, 0),
             InputWriter::Byte { elements, .. } => self.interpreter.copy(elements, 0),
         }
-        .map_err(|e| self.failed(&e))?;
-        self.invoke()
+        .map_err(|e| self.failed(&e))
+    }
+
+    /// Runs on nothing, so that what the layers made of the last picture is overwritten within the library.
+    pub fn forget(&mut self) {
+        if let Err(error) = self.invoke() {
+            log::debug!("{error}");
+        }
     }
 
     /// Runs the network on what its input holds: [`Network::run`] without the pixels, to time the bare network.

@@ -3,13 +3,16 @@
 pub mod backoff;
 pub mod command;
 mod diagnosis;
+mod durable;
 pub mod embedded;
 pub mod home_assistant;
+mod keeper;
 pub mod mqtt;
 mod outbox;
 mod session;
 pub mod settings;
 pub mod stdout;
+mod store;
 mod tls;
 mod topic;
 pub mod watch;
@@ -18,6 +21,7 @@ use std::time::Duration;
 
 use crate::payload::Message;
 
+pub use durable::Disk;
 pub use outbox::Dropped;
 
 /// Beginnings of the targets of log records that come from the MQTT crates themselves, which call every client that
@@ -30,8 +34,12 @@ pub const NOISY_LOG_TARGETS: [&str; 3] = ["rumqttc", "rumqttd", "tracing"];
 pub struct Counters {
     /// Messages the destination has taken: acknowledged by the broker, or written out.
     pub delivered: u64,
-    /// Messages handed over and not delivered yet.
+    /// Messages handed over and not delivered yet, those on disk included.
     pub waiting: usize,
+    /// How the disk behind the queue does.
+    pub disk: Disk,
+    /// Summaries that wait on disk; `None` if there is no disk or it cannot be reached.
+    pub on_disk: Option<u64>,
     /// Messages given up because the queue was full.
     pub dropped: Dropped,
     /// Whether the destination can be reached at the moment.
@@ -56,7 +64,8 @@ pub trait Publisher: Send {
     /// If the destination is closed for good.
     fn flush(&mut self, within: Duration) -> anyhow::Result<usize>;
 
-    /// Says good-bye: delivers what it can within `within` and closes. Gives the number of messages left undelivered.
+    /// Says good-bye: delivers what it can within `within` and closes. Gives the number of messages that are lost by
+    /// it: neither delivered nor on disk.
     ///
     /// # Errors
     /// If the destination is closed for good.

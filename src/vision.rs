@@ -131,6 +131,10 @@ impl Vision {
             // Who is there when pictures come back is anybody's guess.
             self.tracker.clear();
             self.detector.restart();
+            self.detector.forget();
+            if let Some(emotion) = &mut self.emotion {
+                emotion.forget();
+            }
             self.forget_retired();
             self.blindness = Blindness::default();
             self.damage = Damage::default();
@@ -161,6 +165,7 @@ impl Vision {
         let started = Instant::now();
         if let Err(error) = self.decoder.decode(frame, &mut self.picture) {
             log::debug!("frame skipped: {error}");
+            wipe(&mut self.picture);
             self.windows.corrupt(at, 1);
             self.corrupt += 1;
             if self.damage.update(at, false) == Some(damage::Change::Damaged) {

@@ -49,6 +49,7 @@ fn each_outside_library_has_one_home() {
         ("v4l", &["source"]),
         ("rumqttc", &["publish"]),
         ("rumqttd", &["publish"]),
+        ("redb", &["publish/store"]),
         ("sd_notify", &["systemd"]),
     ] {
         assert_eq!(strays(word, homes), Vec::<String>::new(), "{word} is named outside {homes:?}");

@@ -9,6 +9,7 @@ use crate::config::{Overrides, Settings};
 use crate::daemon::feed::Feed;
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::frame::decode::decode;
+use crate::privacy::{self, Reach};
 use crate::publish::Publisher as _;
 use crate::publish::mqtt::MqttPublisher;
 use crate::publish::settings::Broker;
@@ -24,13 +25,18 @@ const BROKER_PATIENCE: Duration = Duration::from_secs(5);
 pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     let settings =
         Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
-    let tries: [(&str, anyhow::Result<String>); 4] = [
-        ("privacy", Ok(privacy(&settings))),
+    privacy::forbid_dumps().or_exit(Code::Software)?;
+    // As the daemon is: what its confinement would keep from it does not work here either.
+    let confinement = privacy::confine(Reach::of(&settings, arguments.path(), true));
+    let tries: [(&str, anyhow::Result<String>); 5] = [
+        ("privacy", Ok(site(&settings))),
+        ("notice", Ok(settings.privacy.notice(settings.window))),
         ("models", models(&settings)),
         ("camera", camera(&settings)),
         ("broker", broker(&settings)),
     ];
-    let mut text = String::new();
+    let state = if confinement.complete() { "ok     " } else { "note   " };
+    let mut text = format!("{state} confinement: {confinement}\n");
     let mut failed = 0;
     for (name, outcome) in tries {
         let _infallible = match outcome {
@@ -49,7 +55,7 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn privacy(settings: &Settings) -> String {
+fn site(settings: &Settings) -> String {
     let privacy = &settings.privacy;
     let emotion = match (&privacy.legal_basis, privacy.emotion()) {
         (Some(basis), true) if privacy.site.forbids_emotion() => format!("emotion on, because {basis:?}"),
@@ -93,6 +99,7 @@ fn broker(settings: &Settings) -> anyhow::Result<String> {
     mqtt.commands = false;
     mqtt.discovery = None;
     mqtt.announce = false;
+    mqtt.durable = None;
     let (commands, _) = mpsc::sync_channel(1);
     let mut publisher = MqttPublisher::start(mqtt, commands)?;
     let address = publisher.address().clone();

@@ -120,6 +120,8 @@ pub(super) struct Mqtt {
     pub client_key_file: Option<PathBuf>,
     pub keep_alive: Span,
     pub queue: usize,
+    pub keep: Span,
+    pub state_directory: Option<PathBuf>,
     pub commands: bool,
 }
 
@@ -135,6 +137,8 @@ impl Default for Mqtt {
             client_key_file: None,
             keep_alive: Span(Duration::from_secs(30)),
             queue: 10_000,
+            keep: Span(Duration::from_secs(7 * 24 * 3600)),
+            state_directory: None,
             commands: true,
         }
     }

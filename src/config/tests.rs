@@ -17,8 +17,16 @@ fn refusal(text: &str) -> String {
 
 /// The example with every commented-out key switched on, but those whose shown value is only a form to fill in.
 fn example_switched_on() -> String {
-    let forms =
-        ["#device", "#directory", "#legal_basis", "#username", "#password_file", "#ca_file", "#client_"];
+    let forms = [
+        "#device",
+        "#directory",
+        "#state_directory",
+        "#legal_basis",
+        "#username",
+        "#password_file",
+        "#ca_file",
+        "#client_",
+    ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
         Some(rest)
@@ -106,6 +114,9 @@ fn values_out_of_range_are_refused_with_the_key_and_the_range() {
         ("[privacy]\nlegal_basis = \" \"", "privacy.legal_basis"),
         ("[faces]\nmin_size = 0", "faces.min_size"),
         ("[mqtt]\nqueue = 0", "mqtt.queue"),
+        ("[mqtt]\nkeep = \"1s\"", "mqtt.keep"),
+        ("[summary]\nwindow = \"1s\"\n[mqtt]\nkeep = \"30d\"", "2592000 windows of 1s"),
+        ("[mqtt]\nstate_directory = \"lib/emotiond\"", "mqtt.state_directory"),
         ("[mqtt]\nurl = \"http://broker\"", "mqtt.url"),
         ("[mqtt]\nlisten = \"localhost\"", "mqtt.listen"),
         ("[mqtt]\nusername = \"a\"", "mqtt.password_file"),
@@ -156,6 +167,21 @@ fn an_embedded_broker_that_others_can_reach_asks_for_credentials() {
 }
 
 #[test]
+fn what_is_kept_on_disk_is_bounded_in_windows() {
+    let text = |window: &str, keep: &str| {
+        format!(
+            "site = \"home\"\n[summary]\nwindow = {window:?}\n[mqtt]\nurl = \"mqtt://broker\"\n{keep}\nstate_directory = \"/var/lib/x\"\n"
+        )
+    };
+    let limit = |window: &str, keep: &str| parse(&text(window, keep)).unwrap().mqtt.durable.unwrap().limit;
+    assert_eq!(limit("10s", ""), 7 * 8640);
+    assert_eq!(limit("7s", "keep = \"1m\""), 9);
+    assert_eq!(limit("1h", "keep = \"1m\""), 1);
+    let embedded = text("10s", "").replace("url = \"mqtt://broker\"\n", "");
+    assert_eq!(parse(&embedded).unwrap().mqtt.durable, None, "its broker is never away");
+}
+
+#[test]
 fn the_command_line_overrides_the_source() {
     let overrides = Overrides { source: Some("replay:-".to_owned()), ..Overrides::default() };
     let settings = Settings::parse("site = \"home\"", Path::new("test.toml"), &overrides).unwrap();
@@ -171,4 +197,30 @@ fn a_missing_file_is_named_with_the_remedy() {
         message.contains("/nonexistent/emotiond.toml") && message.contains("emotiond config"),
         "{message}"
     );
+}
+
+#[test]
+fn the_notice_says_what_the_settings_do() {
+    let notice = |text: &str| {
+        let settings = parse(text).unwrap();
+        settings.privacy.notice(settings.window)
+    };
+    assert_eq!(
+        notice("site = \"home\""),
+        "A camera counts faces here, notes whether they are turned to it, and estimates the expressions they show. \
+         Numbers about 10s at a time leave the device, and events. No picture is stored or sent, and nobody is \
+         recognized. Site: home."
+    );
+    let work = notice("site = \"workplace\"");
+    assert!(
+        work.starts_with("A camera counts faces here and does not estimate what they show. Numbers"),
+        "{work}"
+    );
+    let basis = notice(
+        "site = \"workplace\"\n[privacy]\nlegal_basis = \"Fatigue of crane drivers.\"\nmin_people = 3",
+    );
+    for words in ["estimates the expressions", "here: Fatigue of crane drivers. ", "only of 3 or more people"]
+    {
+        assert!(basis.contains(words), "{words}: {basis}");
+    }
 }

@@ -8,8 +8,11 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::{CameraSettings, HomeAssistantSettings, ModelSettings, PrivacySettings, Settings, shape};
 use crate::publish::settings::{
-    Broker, ClientCertificate, Credentials, DeviceName, MqttSettings, Password, TlsSettings,
+    Broker, ClientCertificate, Credentials, DeviceName, DurableSettings, MqttSettings, Password, TlsSettings,
 };
+
+/// The most windows that are kept on disk.
+const MOST_KEPT: f64 = 1e6;
 
 pub(super) fn settings(file: shape::File) -> Result<Settings> {
     let Some(site) = file.site else {
@@ -47,6 +50,7 @@ pub(super) fn settings(file: shape::File) -> Result<Settings> {
     };
     let summary = file.summary;
     let second = Duration::from_secs(1);
+    let window = span("summary.window", summary.window, second, 3600 * second)?;
     Ok(Settings {
         models: ModelSettings {
             directory: file.models.directory.map_or_else(models_directory, Ok)?,
@@ -54,9 +58,10 @@ pub(super) fn settings(file: shape::File) -> Result<Settings> {
             emotion: file.models.emotion,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
-        window: span("summary.window", summary.window, second, 3600 * second)?,
+        window,
         smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
-        mqtt: mqtt(file.mqtt, device.clone())?,
+        password_file: file.mqtt.password_file.clone(),
+        mqtt: mqtt(file.mqtt, device.clone(), window)?,
         home_assistant: HomeAssistantSettings {
             discovery: file.home_assistant.discovery,
             prefix: topic_prefix(file.home_assistant.prefix)?,
@@ -80,7 +85,7 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
     name.parse().context(from)
 }
 
-fn mqtt(mqtt: shape::Mqtt, device: DeviceName) -> Result<MqttSettings> {
+fn mqtt(mqtt: shape::Mqtt, device: DeviceName, window: Duration) -> Result<MqttSettings> {
     let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
     let credentials = match (mqtt.username, mqtt.password_file) {
         (Some(username), Some(file)) => {
@@ -115,6 +120,7 @@ fn mqtt(mqtt: shape::Mqtt, device: DeviceName) -> Result<MqttSettings> {
         "`mqtt.listen` is for the embedded broker; `mqtt.url` is {:?}",
         mqtt.url
     );
+    let durable = durable(mqtt.keep, mqtt.state_directory, window)?;
     let mut settings = MqttSettings::new(broker, device);
     if let Some(listen) = listen {
         ensure!(
@@ -129,8 +135,39 @@ fn mqtt(mqtt: shape::Mqtt, device: DeviceName) -> Result<MqttSettings> {
     settings.keep_alive =
         span("mqtt.keep_alive", mqtt.keep_alive, Duration::from_secs(5), Duration::from_secs(3600))?;
     settings.queue = within("mqtt.queue", mqtt.queue, 16, 1_000_000)?;
+    // The embedded broker takes everything at once: there is nothing to wait for.
+    settings.durable = durable.filter(|_| settings.broker != Broker::Embedded);
     settings.commands = mqtt.commands;
     Ok(settings)
+}
+
+/// Where summaries wait that the broker has not taken, and how many at most.
+fn durable(
+    keep: shape::Span,
+    configured: Option<PathBuf>,
+    window: Duration,
+) -> Result<Option<DurableSettings>> {
+    let day = Duration::from_secs(24 * 3600);
+    let keep = span("mqtt.keep", keep, Duration::from_secs(60), 366 * day)?;
+    let limit = keep.as_secs_f64() / window.as_secs_f64();
+    ensure!(
+        limit <= MOST_KEPT,
+        "`mqtt.keep` is {}, which is {limit:.0} windows of {}; {MOST_KEPT:.0} at most are kept (about 1.6 GB): \
+         shorten it, or lengthen `summary.window`",
+        humantime::format_duration(keep),
+        humantime::format_duration(window)
+    );
+    // systemd separates several directories by colons; the first is the queue's.
+    let systemd = || std::env::var("STATE_DIRECTORY").ok()?.split(':').next().map(PathBuf::from);
+    let directory = configured.or_else(systemd).filter(|directory| !directory.as_os_str().is_empty());
+    if let Some(directory) = &directory {
+        ensure!(
+            directory.is_absolute(),
+            "`mqtt.state_directory` is {}; write the whole path, beginning with /",
+            directory.display()
+        );
+    }
+    Ok(directory.map(|directory| DurableSettings { directory, limit: limit.ceil() as u64 }))
 }
 
 fn topic_prefix(prefix: String) -> Result<String> {

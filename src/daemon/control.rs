@@ -23,6 +23,7 @@ use crate::publish::Publisher;
 use crate::publish::command::{Asked, Command, Request};
 use crate::publish::home_assistant::{self, Announced};
 use crate::publish::mqtt::MqttPublisher;
+use crate::publish::settings::Broker;
 use crate::publish::stdout::{LinePublisher, ReaderGone};
 use crate::source::SourceError;
 use crate::systemd::Supervisor;
@@ -286,9 +287,15 @@ impl<'a> Control<'a> {
 
     fn stop(&mut self, within: Duration) {
         self.switches.stop.store(true, Ordering::Relaxed);
+        // Windows that have closed meanwhile are as good as any.
+        while let Ok(Event::Outcome(outcome)) = self.events.try_recv() {
+            if let Err(error) = self.publish_outcome(outcome) {
+                log::debug!("not published: {error:#}");
+            }
+        }
         match self.publisher.close(within) {
             Ok(0) => {}
-            Ok(left) => log::warn!("{left} messages were not delivered"),
+            Ok(left) => log::warn!("{left} messages were not delivered and are lost"),
             Err(error) => log::debug!("closing the publisher: {error:#}"),
         }
     }
@@ -305,6 +312,12 @@ fn publisher(
         return Ok(Box::new(LinePublisher::stdout()));
     }
     let mut mqtt = settings.mqtt.clone();
+    if mqtt.durable.is_none() && mqtt.broker != Broker::Embedded {
+        log::warn!(
+            "no state directory: what the broker has not taken is kept in memory alone and lost by a restart; set \
+             mqtt.state_directory, or StateDirectory= in the unit"
+        );
+    }
     if settings.home_assistant.discovery {
         let announced = Announced {
             prefix: &settings.home_assistant.prefix,

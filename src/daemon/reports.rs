@@ -12,7 +12,7 @@ use crate::daemon::sight::Progress;
 use crate::health;
 use crate::observation::{CameraState, Vocabulary};
 use crate::payload::{Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, Privacy, Stamp};
-use crate::publish::Counters;
+use crate::publish::{Counters, Disk};
 use crate::summary::Summary;
 use crate::trigger::TriggerEvent;
 use crate::vision::StageTimes;
@@ -97,7 +97,15 @@ impl Reports {
             corrupt: self.corrupt,
             published: counters.delivered,
             queued: counters.waiting as u64,
+            queue_on_disk: counters.on_disk,
+            queue_disk: match counters.disk {
+                Disk::Off => "off",
+                Disk::Ok => "ok",
+                Disk::Replaced => "replaced",
+                Disk::Failing => "failing",
+            },
             dropped_messages: counters.dropped.total(),
+            dropped_summaries: counters.dropped.summaries,
             temperature: health::temperature(),
             memory: health::resident_bytes().map(|bytes| bytes as f64 / 1_048_576.0),
             clock_synchronized: stamp.synchronized,
@@ -118,6 +126,7 @@ pub fn info(settings: &Settings, models: Vec<ModelInfo>, vocabulary: &Arc<Vocabu
             facing: privacy.facing,
             min_people: privacy.min_people,
             legal_basis: privacy.legal_basis.clone(),
+            notice: privacy.notice(settings.window),
         },
         window: settings.window.as_secs_f64(),
         capabilities: Capabilities::from(vocabulary.as_ref()),

@@ -77,7 +77,9 @@ impl BlazeFace {
 impl FaceDetector for BlazeFace {
     fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
         let fit = self.letterbox.fit(picture);
-        self.network.run(self.letterbox.pixels()).context("failed to look for faces")?;
+        let run = self.network.run(self.letterbox.pixels());
+        self.letterbox.wipe();
+        run.context("failed to look for faces")?;
         self.network.read(self.boxes, &mut self.raw_boxes)?;
         self.network.read(self.scores, &mut self.raw_scores)?;
         self.candidates.clear();
@@ -88,6 +90,10 @@ impl FaceDetector for BlazeFace {
             *face = to_picture(&fit, face);
         }
         Ok(faces)
+    }
+
+    fn forget(&mut self) {
+        self.network.forget();
     }
 
     fn networks(&self) -> Vec<String> {

@@ -5,6 +5,10 @@ use crate::geometry::{Face, Point, Rect};
 /// Values a candidate has: centre, size, and six keypoints.
 pub const VALUES: usize = 16;
 
+/// How far from the input's corner a face may lie, in sides of the input. Networks that work stay within one or two;
+/// numbers beyond are those of a damaged file, and would overflow the arithmetic of crops.
+const REACH: f32 = 16.0;
+
 /// What turns regressed values into input pixels.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -12,6 +16,8 @@ pub struct Decoder {
     anchors: Vec<Point>,
     /// Input pixels a regressed unit.
     unit: Point,
+    /// What no coordinate of a face exceeds, in input pixels either way.
+    reach: f32,
     score_clip: f32,
     /// The least score before the sigmoid.
     min_logit: f32,
@@ -33,7 +39,8 @@ impl Decoder {
         let (width, height) = (width as f32, height as f32);
         let anchors = anchors.into_iter().map(|a| Point { x: a.x * width, y: a.y * height }).collect();
         let unit = Point { x: width / scale, y: height / scale };
-        Self { anchors, unit, score_clip, min_logit: (min_score / (1.0 - min_score)).ln() }
+        let reach = REACH * width.max(height);
+        Self { anchors, unit, reach, score_clip, min_logit: (min_score / (1.0 - min_score)).ln() }
     }
 
     /// The number of anchors.
@@ -50,7 +57,8 @@ impl Decoder {
 
     /// Appends the candidates in input pixels, with scores above the least one, in the order of the anchors.
     ///
-    /// `boxes` holds [`VALUES`] numbers an anchor, `logits` one. Boxes that are empty or not finite are left out.
+    /// `boxes` holds [`VALUES`] numbers an anchor, `logits` one. Boxes that are empty, not finite, or absurdly far from
+    /// the picture are left out.
     pub fn decode(&self, boxes: &[f32], logits: &[f32], candidates: &mut Vec<Face>) {
         let (boxes, _) = boxes.as_chunks::<VALUES>();
         for ((anchor, raw), &logit) in self.anchors.iter().zip(boxes).zip(logits) {
@@ -64,14 +72,20 @@ impl Decoder {
             };
             let center = at(0);
             let (width, height) = (raw[2] * self.unit.x, raw[3] * self.unit.y);
-            if !(width > 0.0 && height > 0.0 && raw.iter().all(|value| value.is_finite())) {
+            let keypoints: [Point; 6] = std::array::from_fn(|k| at(4 + 2 * k));
+            let far = |value: f32| value.is_nan() || value.abs() > self.reach;
+            if !(width > 0.0 && height > 0.0)
+                || far(width)
+                || far(height)
+                || keypoints.iter().chain([&center]).any(|point| far(point.x) || far(point.y))
+            {
                 continue;
             }
             let score = 1.0 / (1.0 + (-logit.clamp(-self.score_clip, self.score_clip)).exp());
             candidates.push(Face {
                 bounds: Rect { x: center.x - width / 2.0, y: center.y - height / 2.0, width, height },
                 score,
-                keypoints: std::array::from_fn(|k| at(4 + 2 * k)),
+                keypoints,
             });
         }
     }
@@ -110,10 +124,11 @@ mod tests {
         assert!(faces[0].score <= 1.0 && faces[0].score > 0.999);
     }
 
+    /// The last two were found by fuzzing: finite, but a crop of them overflowed.
     #[test]
     fn impossible_boxes_are_left_out() {
         let mut faces = Vec::new();
-        for (index, value) in [(2, 0.0), (3, -1.0), (0, f32::INFINITY), (9, f32::NAN)] {
+        for (index, value) in [(2, 0.0), (3, -1.0), (0, f32::INFINITY), (9, f32::NAN), (1, 3e3), (2, 1e30)] {
             let mut raw = raw();
             raw[index] = value;
             decoder().decode(&raw, &[5.0], &mut faces);

@@ -106,6 +106,11 @@ impl<N: FaceDetector, F: FaceDetector> FaceDetector for NearFar<N, F> {
         self.far.restart();
     }
 
+    fn forget(&mut self) {
+        self.near.forget();
+        self.far.forget();
+    }
+
     fn networks(&self) -> Vec<String> {
         self.near.networks().into_iter().chain(self.far.networks()).collect()
     }

@@ -5,6 +5,7 @@
 //! it alike; what only resembled one seldom does so twice. Measured in `docs/decisions/0001-face-detector.md`.
 
 use image::RgbImage;
+use zeroize::Zeroize as _;
 
 use super::FaceDetector;
 use crate::frame::warp::{Cropper, Square};
@@ -53,7 +54,9 @@ impl SecondLook {
             let side = scale * width.max(height);
             let square = Square { center: face.bounds.center(), side, angle: 0.0 };
             self.cropper.crop(picture, &square, SIDE, SIDE, &mut self.square);
-            let found = near.detect(&self.square)?;
+            let found = near.detect(&self.square);
+            self.square.as_mut().zeroize();
+            let found = found?;
             used.extend(near.networks_used());
             let expected = in_the_middle(width / side, height / side);
             let again = found.iter().filter(|found| found.bounds.iou(&expected) > AGAIN);

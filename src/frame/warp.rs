@@ -6,6 +6,7 @@ use fast_image_resize::images::{TypedCroppedImageMut, TypedImage, TypedImageRef}
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
+use zeroize::Zeroize as _;
 
 use crate::geometry::Point;
 
@@ -76,6 +77,11 @@ impl Letterbox {
     #[must_use]
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    /// Overwrites it with black.
+    pub fn wipe(&mut self) {
+        self.pixels.as_mut_slice().zeroize();
     }
 }
 
@@ -157,6 +163,7 @@ impl Cropper {
             left if left <= 1.5 => sample::<1>(&patch, square, width, height, out),
             _ => sample::<2>(&patch, square, width, height, out),
         }
+        self.shrunk.zeroize();
     }
 
     /// The region around a square, in blocks of `factor` × `factor` pixels.

@@ -1,5 +1,7 @@
 //! Between pixels or scores and what a tensor holds.
 
+use zeroize::Zeroize as _;
+
 use super::manifest::{Color, Input};
 
 /// The affine quantization of an 8-bit tensor: `real = scale * (stored - zero_point)`.
@@ -83,6 +85,16 @@ impl InputWriter {
         match self {
             Self::Float { color, tables, elements } => fill(*color, tables, rgb, elements),
             Self::Byte { color, tables, elements } => fill(*color, tables, rgb, elements),
+        }
+    }
+}
+
+impl InputWriter {
+    /// Overwrites the elements with zeros.
+    pub(super) fn wipe(&mut self) {
+        match self {
+            Self::Float { elements, .. } => elements.as_mut_slice().zeroize(),
+            Self::Byte { elements, .. } => elements.as_mut_slice().zeroize(),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Privacy {
     pub min_people: u32,
     /// The legal basis that the operator claims for emotion at a site that forbids it by default.
     pub legal_basis: Option<String>,
+    /// All of this in plain words, for the notice on the wall.
+    pub notice: String,
 }
 
 /// What the summaries of this device can contain.
@@ -107,10 +109,18 @@ pub struct Health {
     pub corrupt: u64,
     /// Messages delivered.
     pub published: u64,
-    /// Messages waiting for the broker.
+    /// Messages waiting for the broker, in memory and on disk.
     pub queued: u64,
+    /// Summaries among them that are on disk, where a restart finds them; null if there is no disk to keep them on or
+    /// it cannot be reached.
+    pub queue_on_disk: Option<u64>,
+    /// How that disk does: `ok`; `failing` (full, read-only or broken: summaries are kept in memory), `replaced` (its
+    /// file was damaged in this run, what it held is lost, and a new one serves), `off` (none is configured).
+    pub queue_disk: &'static str,
     /// Messages given up because the queue was full.
     pub dropped_messages: u64,
+    /// Summaries among them: each a window that no consumer will see.
+    pub dropped_summaries: u64,
     /// The hottest sensor in °C, if there is one.
     pub temperature: Option<f64>,
     /// Resident memory in MiB.
@@ -132,6 +142,9 @@ impl Health {
         let mut line = format!("{camera}, {:.1} frames/s analysed", self.fps);
         if self.queued > 0 {
             line += &format!(", {} messages waiting", self.queued);
+        }
+        if self.queue_disk == "failing" {
+            line += ", the queue's disk fails";
         }
         if let Some(memory) = self.memory {
             line += &format!(", {memory:.0} MiB");

@@ -178,7 +178,13 @@ fn info_and_health_carry_the_envelope() {
         version: "0.1.0".to_owned(),
         models: vec![ModelInfo { name: "net".into(), version: "1".into(), sha256: "00".repeat(32) }],
         site: "home".to_owned(),
-        privacy: Privacy { emotion: true, facing: true, min_people: 1, legal_basis: None },
+        privacy: Privacy {
+            emotion: true,
+            facing: true,
+            min_people: 1,
+            legal_basis: None,
+            notice: "Faces.".into(),
+        },
         window: 10.0,
         capabilities: (&*summary().vocabulary).into(),
         triggers: vec!["smile".to_owned()],
@@ -190,7 +196,7 @@ fn info_and_health_carry_the_envelope() {
     );
     assert_eq!(
         value["privacy"],
-        json!({"emotion": true, "facing": true, "min_people": 1, "legal_basis": null})
+        json!({"emotion": true, "facing": true, "min_people": 1, "legal_basis": null, "notice": "Faces."})
     );
     assert_eq!(value["capabilities"]["action_units"], json!(["AU12", "AU1", "AU25"]));
 
@@ -205,7 +211,10 @@ fn info_and_health_carry_the_envelope() {
         corrupt: 2,
         published: 3,
         queued: 4,
+        queue_on_disk: Some(3),
+        queue_disk: "ok",
         dropped_messages: 5,
+        dropped_summaries: 1,
         temperature: None,
         memory: Some(41.3),
         clock_synchronized: false,

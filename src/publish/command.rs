@@ -133,7 +133,7 @@ impl Limiter {
 
 /// Takes what arrives on the command topics, hands on what is valid.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub struct Inbox {
     pause_topic: String,
     request_prefix: String,
     limiter: Limiter,
@@ -146,6 +146,8 @@ impl Inbox {
     const BURST: u32 = 10;
     const INTERVAL: Duration = Duration::from_secs(1);
 
+    /// An inbox for a device's topics that hands valid commands to `daemon`.
+    #[must_use]
     pub fn new(device: &DeviceName, daemon: SyncSender<Command>, now: Instant) -> Self {
         Self {
             pause_topic: format!("emotiond/{device}/pause/set"),
@@ -156,6 +158,7 @@ impl Inbox {
     }
 
     /// The topics to subscribe to.
+    #[must_use]
     pub fn filters(&self) -> [String; 2] {
         [self.pause_topic.clone(), format!("{}+", self.request_prefix)]
     }

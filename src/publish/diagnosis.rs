@@ -217,11 +217,15 @@ fn explain_certificate(
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             format!("the broker's certificate has expired ({problem})"),
-            "renew it; if it is good, this machine's clock is wrong".into(),
+            format!("renew it; if it is good, this machine's clock is wrong: it says {}", today()),
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
             format!("the broker's certificate is not valid yet ({problem})"),
-            "this machine's clock is probably wrong: check that it is synchronized".into(),
+            format!(
+                "this machine's clock says {}, which is probably wrong: see that it is synchronized (timedatectl \
+                 shows it)",
+                today()
+            ),
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             format!("the broker's certificate is not for {:?} ({problem})", address.host),
@@ -229,6 +233,11 @@ fn explain_certificate(
         ),
         other => (format!("the broker's certificate is not accepted: {other}"), "replace it".into()),
     }
+}
+
+/// The date by this machine's clock, UTC.
+fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
 fn io_error(error: &ConnectionError) -> Option<&io::Error> {

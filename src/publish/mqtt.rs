@@ -9,11 +9,16 @@ use anyhow::{Context, bail};
 
 use crate::payload::Message;
 use crate::publish::command::{Command, Inbox};
+use crate::publish::durable::DurableQueue;
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
+use crate::publish::keeper::Keeper;
 use crate::publish::outbox::Outgoing;
 use crate::publish::session::{LARGEST_MESSAGE, Shared, Worker};
 use crate::publish::settings::{Address, Broker, MqttSettings};
 use crate::publish::{Counters, Publisher, tls};
+
+/// The part of a good-bye that is left to the disk.
+const LAST_WRITE: Duration = Duration::from_millis(500);
 
 /// Publishes at QoS 1 and keeps what the broker has not acknowledged.
 ///
@@ -47,14 +52,17 @@ impl MqttPublisher {
         if address.tls {
             tls::client_config(&settings.tls)?;
         }
-        let shared = Arc::new(Shared::new(settings.queue));
+        let limit = settings.durable.as_ref().map(|durable| durable.limit);
+        let shared = Arc::new(Shared::new(DurableQueue::new(settings.queue, limit)));
         {
             let mut state = shared.lock();
             if settings.announce {
-                state.outbox.push(Outgoing::new(Message::status(true), &settings.device));
+                state.queue.push(Outgoing::new(Message::status(true), &settings.device), Instant::now());
             }
             if let Some(discovery) = &settings.discovery {
-                state.outbox.push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()));
+                state
+                    .queue
+                    .push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()), Instant::now());
             }
         }
         let worker = Worker {
@@ -67,6 +75,13 @@ impl MqttPublisher {
             .name("publisher".into())
             .spawn(move || worker.run())
             .context("failed to start the publisher's thread")?;
+        if let Some(durable) = &settings.durable {
+            let keeper = Keeper::new(Arc::clone(&shared), durable.directory.clone());
+            std::thread::Builder::new()
+                .name("queue".into())
+                .spawn(move || keeper.run())
+                .context("failed to start the queue's thread")?;
+        }
         Ok(Self { shared, settings, address, thread: Some(thread), embedded })
     }
 
@@ -108,35 +123,56 @@ impl Publisher for MqttPublisher {
         if state.stop {
             bail!("the connection to the broker has been closed for good");
         }
-        state.outbox.push(message);
+        state.queue.push(message, Instant::now());
         state.pump();
+        drop(state);
+        self.shared.changed.notify_all();
         Ok(())
     }
 
     fn flush(&mut self, within: Duration) -> anyhow::Result<usize> {
-        let state = self.shared.wait(within, |state| state.ended || state.outbox.waiting() == 0);
-        Ok(state.outbox.waiting())
+        let state = self.shared.wait(within, |state| state.ended || state.queue.waiting() == 0);
+        Ok(state.queue.waiting())
     }
 
     /// Publishes `offline`, waits for all acknowledgements, disconnects. If they do not come in time, the connection is
-    /// dropped without a good-bye instead: the broker then publishes `offline` itself.
+    /// dropped without a good-bye instead: the broker then publishes `offline` itself. What is left of the summaries is
+    /// written to disk, where there is one.
     fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
         let deadline = Instant::now() + within;
         let mut state = self.shared.lock();
         if !state.stop {
             state.stop = true;
             if self.settings.announce {
-                state.outbox.push(Outgoing::new(Message::status(false), &self.settings.device));
+                state
+                    .queue
+                    .push(Outgoing::new(Message::status(false), &self.settings.device), Instant::now());
             }
             state.pump();
         }
         drop(state);
         self.shared.changed.notify_all();
-        let mut state = self.shared.wait(within, |state| state.live.is_none() || state.outbox.waiting() == 0);
-        let left = state.outbox.waiting();
-        let said = left == 0 && state.live.take_if(|client| client.try_disconnect().is_ok()).is_some();
-        if !said {
+        let patience = within.saturating_sub(LAST_WRITE);
+        let mut state =
+            self.shared.wait(patience, |state| state.live.is_none() || state.queue.waiting() == 0);
+        let said = state.queue.waiting() == 0
+            && state.live.take_if(|client| client.try_disconnect().is_ok()).is_some();
+        if said {
+            state.queue.disconnected(Instant::now());
+            state.queue.stop();
+        } else {
             state.abandon();
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+        let rest = deadline.saturating_duration_since(Instant::now()).max(LAST_WRITE);
+        let mut state = self.shared.wait(rest, |state| state.queue.ended());
+        if !state.queue.ended() {
+            log::warn!("the disk does not answer: what is not written yet may be lost");
+        }
+        let left = state.queue.unwritten();
+        if let Some(kept) = state.queue.on_disk().filter(|kept| *kept > 0) {
+            log::info!("{kept} summaries wait on disk for the next start");
         }
         drop(state);
         self.end_thread(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100)));
@@ -147,11 +183,13 @@ impl Publisher for MqttPublisher {
     }
 
     fn counters(&self) -> Counters {
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
         Counters {
-            delivered: state.outbox.delivered(),
-            waiting: state.outbox.waiting(),
-            dropped: state.outbox.dropped(),
+            delivered: state.queue.delivered(),
+            waiting: state.queue.waiting(),
+            dropped: state.queue.dropped(),
+            disk: state.queue.disk(),
+            on_disk: state.queue.on_disk(),
             connected: state.live.is_some(),
             connections: state.connections,
         }

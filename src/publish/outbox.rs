@@ -1,10 +1,12 @@
-//! Messages on their way to the broker: the only place where undelivered ones are kept.
+//! Messages on their way to the broker.
 //!
 //! Pure state, no network: [`Outbox::next`] says what to send, the session reports what became of it. A message leaves
 //! only once the broker has acknowledged it; after a broken connection, whatever was not acknowledged is sent again, in
 //! order. Doubles can so arise, losses cannot, until the bound is reached: then the least valuable and oldest goes first.
+//! What of the summaries waits on disk is the business of [`durable`](super::durable).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use crate::payload::{Message, Topic};
 use crate::publish::settings::DeviceName;
@@ -48,6 +50,18 @@ pub(super) struct Outgoing {
     pub body: String,
     pub retained: bool,
     worth: Worth,
+    pub held: Held,
+}
+
+/// What the durable queue notes on a summary.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Held {
+    /// Tells it from the others in memory; goes up with age.
+    pub id: u64,
+    /// When it was handed over.
+    pub since: Option<Instant>,
+    /// Its place on disk, if it is there.
+    pub key: Option<u64>,
 }
 
 impl Outgoing {
@@ -63,12 +77,22 @@ impl Outgoing {
             body: message.body,
             retained: message.topic.retained(),
             worth,
+            held: Held::default(),
         }
+    }
+
+    /// A summary as it comes back from disk, under the topic of its day.
+    pub fn summary(topic: String, body: String, held: Held) -> Self {
+        Self { topic, body, retained: false, worth: Worth::Summary, held }
+    }
+
+    pub fn is_summary(&self) -> bool {
+        self.worth == Worth::Summary
     }
 
     /// A retained message on a topic of another's tree (Home Assistant's discovery).
     pub fn state(topic: String, body: String) -> Self {
-        Self { topic, body, retained: true, worth: Worth::State }
+        Self { topic, body, retained: true, worth: Worth::State, held: Held::default() }
     }
 }
 
@@ -91,6 +115,8 @@ impl Outbox {
     /// How many messages may be under way at once. Well under the number of packet ids of the client (100), so that a
     /// broker which acknowledges out of order never makes two messages share one.
     pub const WINDOW: usize = 20;
+    /// The most summaries taken from the durable queue at a time: enough to keep the broker busy while more are read.
+    pub const SUMMARIES: usize = 64;
 
     pub fn new(limit: usize) -> Self {
         Self {
@@ -176,12 +202,34 @@ impl Outbox {
         }
     }
 
-    /// The broker has taken over the message with this packet id.
-    pub fn acknowledged(&mut self, packet: u16) {
-        if let Some(at) = self.in_flight.iter().position(|(_, id)| *id == Some(packet)) {
-            self.in_flight.remove(at);
-            self.delivered += 1;
-        }
+    /// The broker has taken over the message with this packet id; gives it.
+    pub fn acknowledged(&mut self, packet: u16) -> Option<Outgoing> {
+        let at = self.in_flight.iter().position(|(_, id)| *id == Some(packet))?;
+        self.delivered += 1;
+        self.in_flight.remove(at).map(|(message, _)| message)
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// How many more summaries may come from the durable queue, so that none of them has to be dropped here.
+    pub fn room(&self) -> usize {
+        let waiting = self.waiting.iter().filter(|message| message.is_summary()).count();
+        self.limit.min(Self::SUMMARIES).saturating_sub(waiting + self.in_flight.len())
+    }
+
+    /// The summaries here, oldest first.
+    pub fn summaries(&mut self) -> impl Iterator<Item = &mut Outgoing> {
+        let in_flight = self.in_flight.iter_mut().map(|(message, _)| message);
+        in_flight.chain(&mut self.waiting).filter(|message| message.is_summary())
+    }
+
+    /// Gives the summaries that are not under way back to the durable queue, oldest first.
+    pub fn take_summaries(&mut self) -> VecDeque<Outgoing> {
+        let (summaries, others) = self.waiting.drain(..).partition(Outgoing::is_summary);
+        self.waiting = others;
+        summaries
     }
 
     /// Messages not delivered yet.

@@ -1,7 +1,7 @@
 //! The thread that owns the connection: one session after the other, with waits between them.
 //!
 //! Every session starts with a client of its own and a clean session at the broker. What is to be sent, and sent again,
-//! is the outbox's business alone: the client library forgets its unacknowledged messages when the broker does not
+//! is the queue's business alone: the client library forgets its unacknowledged messages when the broker does not
 //! remember the session, and would deliver them out of our order when it does.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use crate::payload::{Message, Topic};
 use crate::publish::backoff::{Backoff, chance};
 use crate::publish::command::Inbox;
 use crate::publish::diagnosis::{Diagnosis, Failure, client_id, diagnose};
+use crate::publish::durable::DurableQueue;
 use crate::publish::outbox::{Outbox, Outgoing};
 use crate::publish::settings::{Address, MqttSettings};
 use crate::publish::tls;
@@ -39,7 +40,7 @@ pub(super) struct Shared {
 }
 
 pub(super) struct State {
-    pub outbox: Outbox,
+    pub queue: DurableQueue,
     /// The client of the connection that stands, if one does.
     pub live: Option<Client>,
     /// No further connection is to be made.
@@ -52,10 +53,10 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub fn new(queue: usize) -> Self {
+    pub fn new(queue: DurableQueue) -> Self {
         Self {
             state: Mutex::new(State {
-                outbox: Outbox::new(queue),
+                queue,
                 live: None,
                 stop: false,
                 hang_up: false,
@@ -82,7 +83,7 @@ impl State {
     /// Hands to the client what may be sent now.
     pub fn pump(&mut self) {
         let Some(client) = &self.live else { return };
-        while let Some(message) = self.outbox.next() {
+        while let Some(message) = self.queue.next() {
             let sent = client.try_publish(
                 &message.topic,
                 QoS::AtLeastOnce,
@@ -90,7 +91,7 @@ impl State {
                 message.body.as_bytes(),
             );
             if sent.is_err() {
-                // The session is ending: the message is in the outbox and will be sent in the next one.
+                // The session is ending: the message is in the queue and will be sent in the next one.
                 break;
             }
         }
@@ -102,6 +103,8 @@ impl State {
     pub fn abandon(&mut self) {
         self.stop = true;
         self.hang_up = true;
+        self.queue.disconnected(Instant::now());
+        self.queue.stop();
         if let Some(client) = self.live.take() {
             // The thread sleeps until a packet or a request comes: this is the request that changes nothing. If there
             // is no room for it, there are others to wake the thread.
@@ -129,9 +132,8 @@ impl Worker {
             let outcome = self.session(&mut reporter, &mut settled);
             let mut state = self.shared.lock();
             state.live = None;
-            state.outbox.disconnected();
-            let (stop, waiting, dropped) =
-                (state.stop, state.outbox.waiting(), state.outbox.dropped().total());
+            state.queue.disconnected(Instant::now());
+            let (stop, waiting, dropped) = (state.stop, state.queue.waiting(), state.queue.dropped().total());
             drop(state);
             self.shared.changed.notify_all();
             let Some(failure) = outcome.err().filter(|_| !stop) else { break };
@@ -179,10 +181,10 @@ impl Worker {
                         }
                     }
                 }
-                Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().outbox.sent(packet),
+                Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().queue.sent(packet),
                 Event::Incoming(Packet::PubAck(ack)) => {
                     let mut state = self.shared.lock();
-                    state.outbox.acknowledged(ack.pkid);
+                    state.queue.acknowledged(ack.pkid, Instant::now());
                     state.pump();
                     drop(state);
                     self.shared.changed.notify_all();
@@ -239,8 +241,8 @@ impl Worker {
         }
         state.connections += 1;
         state.live = Some(client);
-        state.outbox.connected();
-        let (waiting, dropped) = (state.outbox.waiting(), state.outbox.dropped().total());
+        state.queue.connected();
+        let (waiting, dropped) = (state.queue.waiting(), state.queue.dropped().total());
         state.pump();
         drop(state);
         self.shared.changed.notify_all();
@@ -269,7 +271,7 @@ impl Worker {
 
     fn push(&self, message: Outgoing) {
         let mut state = self.shared.lock();
-        state.outbox.push(message);
+        state.queue.push(message, Instant::now());
         state.pump();
     }
 }

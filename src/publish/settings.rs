@@ -29,6 +29,8 @@ pub struct MqttSettings {
     pub keep_alive: Duration,
     /// How many undelivered messages are kept in memory. A summary takes about 1 KiB.
     pub queue: usize,
+    /// Where summaries are kept that outlast a restart; in memory alone if nowhere.
+    pub durable: Option<DurableSettings>,
     /// The shortest and the longest wait between two attempts to connect.
     pub retry: (Duration, Duration),
     /// Whether `pause/set` and `request/…` are listened to.
@@ -52,12 +54,22 @@ impl MqttSettings {
             embedded_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
             keep_alive: Duration::from_secs(15),
             queue: 4096,
+            durable: None,
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
             commands: true,
             announce: true,
             discovery: None,
         }
     }
+}
+
+/// Where undelivered summaries are kept, and how many.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DurableSettings {
+    /// The state directory: `queue.redb` in it is ours alone.
+    pub directory: PathBuf,
+    /// The most summaries kept; beyond it the oldest go.
+    pub limit: u64,
 }
 
 /// A user name and the password that goes with it.
@@ -90,7 +102,7 @@ impl Password {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let bytes = std::fs::read(path).with_context(|| {
-            format!("failed to read the MQTT password from {shown}; check that password_file names it and that emotiond may read it")
+            format!("failed to read the MQTT password from {shown}; check that password_file names it and that emotiond may read it (restart it if the file lies in another folder than at its start)")
         })?;
         if bytes.len() > Self::LONGEST {
             bail!("{shown} is no MQTT password: it has {} bytes, the most is {}", bytes.len(), Self::LONGEST);

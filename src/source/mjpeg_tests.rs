@@ -80,6 +80,32 @@ fn endless_input_is_bounded() {
     }
 }
 
+/// Found by fuzzing: the rest of the stream was given up with a frame too large, or not, depending on how it was cut up.
+#[test]
+fn where_a_frame_that_is_too_large_is_left_does_not_depend_on_its_pieces() {
+    let inside = tricky(7);
+    let limit = 2 * inside.len();
+    // A segment that claims to be longer than any frame, with whole frames in what it claims.
+    let head = [0xff, 0xd8, 0xff, 0xda, 0x4f, 0x4f];
+    let stream: Vec<u8> = head.into_iter().chain(inside.repeat(6)).collect();
+    let frames = |piece: usize| {
+        let mut splitter = Splitter::with_max_frame(limit);
+        let mut frames = 0;
+        for piece in stream.chunks(piece) {
+            splitter.push(piece);
+            frames += std::iter::from_fn(|| splitter.next_frame())
+                .inspect(|frame| assert_eq!(*frame, inside))
+                .count();
+        }
+        frames
+    };
+    // The bound lies in the second of them, at the end of which the head's six bytes shift it out.
+    assert_eq!(frames(stream.len()), 4);
+    for piece in 1..stream.len() {
+        assert_eq!(frames(piece), 4, "in pieces of {piece} bytes");
+    }
+}
+
 proptest! {
     #[test]
     fn frames_come_out_as_they_went_in_however_they_are_cut_up(

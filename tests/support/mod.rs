@@ -7,8 +7,10 @@ pub mod daemon;
 pub mod gate;
 pub mod log;
 pub mod mosquitto;
+pub mod namespace;
 pub mod preload;
 pub mod subscriber;
+pub mod windows;
 
 use std::time::Duration;
 

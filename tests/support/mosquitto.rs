@@ -1,7 +1,7 @@
 //! A real Mosquitto on the loopback, with its configuration in a folder of its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -18,6 +18,8 @@ pub struct Options {
     pub user: Option<(&'static str, &'static str)>,
     /// Certificate, key, and the authority of client certificates, which are required if it is given.
     pub tls: Option<(PathBuf, PathBuf, Option<PathBuf>)>,
+    /// Another address to listen on, besides the loopback; without TLS.
+    pub also_on: Option<Ipv4Addr>,
 }
 
 /// What has been logged, and a signal that there is more.
@@ -112,6 +114,9 @@ fn configure(folder: &Path, port: u16, options: &Options) {
         if let Some(authority) = clients {
             config += &format!("cafile {}\nrequire_certificate true\n", authority.display());
         }
+    }
+    if let Some(address) = options.also_on {
+        config += &format!("listener {port} {address}\n");
     }
     // Started by root, Mosquitto becomes another user, who could not read the certificates of the test.
     config += "user root\n";

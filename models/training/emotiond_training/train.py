@@ -10,6 +10,7 @@ bit by bit, several are not.
 """
 
 import copy
+import inspect
 import json
 import math
 import time
@@ -26,10 +27,14 @@ from .contract import LABELS
 from .metrics import softmax, summary
 from .network import EmotionNet, folded, load_backbone
 
+# Debian 12's PyTorch 1.13 runs the quick test. It lacks ReLU6's gradient in bfloat16, and its loader of plain tensors
+# refuses the floats of an optimizer's state.
+MIXED = SAFE_LOAD = not torch.__version__.startswith("1.")
+
 
 @dataclass
 class Recipe:
-    stages: list = field(default_factory=lambda: [(0.0, 64), (0.75, 96)])  # (progress, input size)
+    stages: list = field(default_factory=lambda: [(0.0, 64), (0.4, 80), (0.65, 96)])  # (progress, input size)
     epochs: float = 8.0
     minutes: float | None = None
     batch: int = 64
@@ -41,7 +46,7 @@ class Recipe:
     smoothing: float = 0.1  # of ExpW's labels
     expw_weight: float = 0.6
     bootstrap: float = 0.4  # share of the network's own view in ExpW's targets, late in training
-    strength: float = 0.7  # of augmentation
+    strength: float = 0.8  # of augmentation
     seed: int = 1
     workers: int = 2
 
@@ -79,7 +84,7 @@ def predict(net: EmotionNet, faces: FaceSet, index: np.ndarray, size: int, flip:
     for part in np.array_split(index, max(1, len(index) // 128)):
         x = centre(faces.image[part], size)
         x = (x.flip(3) if flip else x).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
             out.append(net(x).float())
     return torch.cat(out).numpy()
 
@@ -97,8 +102,11 @@ class Trainer:
             load_backbone(self.net, backbone, some)
         self.net.to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.net).eval()
-        self.optimizer = torch.optim.AdamW(self._groups(), weight_decay=recipe.weight_decay, betas=(0.9, 0.99),
-                                           fused=True)
+        # Fused is faster; Debian 12's PyTorch 1.13, which runs the quick test, has no such argument.
+        fused = {"fused": True} if "fused" in inspect.signature(torch.optim.AdamW).parameters else {}
+        self.optimizer = torch.optim.AdamW(
+            self._groups(), weight_decay=recipe.weight_decay, betas=(0.9, 0.99), **fused
+        )
         self.spent, self.step = 0.0, 0
         self.seen = multiprocessing.Value("q", 0)
         self.log: list[dict] = []
@@ -192,7 +200,7 @@ class Trainer:
             weights.append(torch.full((count,), recipe.expw_weight if noisy else 1.0))
         x = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
         target, weight = torch.cat(targets), torch.cat(weights)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
             with torch.no_grad():
                 x = lowest(x)
             features = self.net.trunk[recipe.frozen:](x).mean((2, 3))
@@ -222,8 +230,9 @@ class Trainer:
         """Move the averaged weights towards the current ones, faster at first."""
         pace = 1 - min(self.recipe.average, (1 + self.step) / (10 + self.step))
         mine, theirs = self.average.state_dict(), self.net.state_dict()
-        floats = [k for k in mine if mine[k].is_floating_point()]
-        torch._foreach_lerp_([mine[k] for k in floats], [theirs[k] for k in floats], pace)
+        for key in mine:
+            if mine[key].is_floating_point():
+                mine[key].lerp_(theirs[key], pace)
 
     def _report(self) -> None:
         size = self.size
@@ -247,7 +256,7 @@ class Trainer:
         (self.work / "log.json").write_text(json.dumps(self.log, indent=1))
 
     def resume(self, path: Path, weights_only: bool = False) -> None:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=SAFE_LOAD)
         self.net.load_state_dict(state["average"] if weights_only else state["net"], strict=False)
         self.average.load_state_dict(state["average"], strict=False)
         if not weights_only:

@@ -51,17 +51,28 @@ impl Splitter {
                 }
                 continue;
             };
-            match walk.step(&self.buffer, self.at, &mut |_| {}) {
+            let step = walk.step(&self.buffer, self.at, &mut |_| {});
+            // Where a frame that is too large is left must not depend on how much has arrived: at its bound exactly.
+            let bound = self.start + self.max_frame;
+            let (Step::More(reached) | Step::End(reached) | Step::Restart(reached) | Step::Broken(reached)) =
+                step;
+            if reached > bound {
+                if self.buffer.len() < bound {
+                    // Inside a segment that is announced and still to come.
+                    self.at = reached;
+                    return None;
+                }
+                self.give_up(bound);
+                continue;
+            }
+            match step {
                 Step::More(at) => {
                     let stuck = at == self.at;
                     self.at = at;
-                    if at - self.start > self.max_frame {
-                        self.give_up(at.min(self.buffer.len()));
-                    } else if stuck || at >= self.buffer.len() {
+                    if stuck || at >= self.buffer.len() {
                         return None;
                     }
                 }
-                Step::End(end) if end - self.start > self.max_frame => self.give_up(end),
                 Step::End(end) => {
                     let frame = self.buffer[self.start..end].to_vec();
                     self.seek(end);
