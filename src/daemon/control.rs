@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::daemon::camera::Switches;
 use crate::daemon::feed::Feed;
-use crate::daemon::hangs::{Change, Watched};
+use crate::daemon::hangs::Hangs;
 use crate::daemon::reports::{self, Reports};
 use crate::daemon::sight::{Progress, Sight};
 use crate::daemon::{EVENTS, Event, vision_settings};
@@ -42,8 +42,6 @@ const DELIVERY: Duration = Duration::from_secs(30);
 /// What a reload waits for the old camera thread to close the device, which can be opened once. Beyond that it hangs, and
 /// its successor finds the device taken.
 const CLOSING: Duration = Duration::from_secs(2);
-/// After how long without a move a thread is said to hang, where no watchdog says how long that is.
-const HANGS: Duration = Duration::from_secs(30);
 
 /// What lasts from one reload of the configuration to the next.
 pub struct Session {
@@ -299,47 +297,6 @@ impl<'a> Control<'a> {
             Ok(0) => {}
             Ok(left) => log::warn!("{left} messages were not delivered and are lost"),
             Err(error) => log::debug!("closing the publisher: {error:#}"),
-        }
-    }
-}
-
-/// Says which thread hangs, in the log and to systemd, before its watchdog ends the process.
-struct Hangs {
-    supervisor: Supervisor,
-    vision: Watched,
-    /// A replay's thread may wait for whoever writes it.
-    camera: Option<Watched>,
-}
-
-impl Hangs {
-    fn new(supervisor: Supervisor, camera: bool) -> Self {
-        let patience = supervisor.watchdog().map_or(HANGS, |time| time / 2);
-        let watched = || Watched::new(patience, Instant::now());
-        Self { supervisor, vision: watched(), camera: camera.then(watched) }
-    }
-
-    fn look(&mut self, switches: &Switches) {
-        let now = Instant::now();
-        let vision = self.vision.look(switches.turns.load(Ordering::Relaxed), now);
-        self.tell(vision, "vision hangs in a network");
-        if let Some(camera) = &mut self.camera {
-            let camera = camera.look(switches.beats.load(Ordering::Relaxed), now);
-            self.tell(camera, "the camera thread hangs in the driver");
-        }
-    }
-
-    fn tell(&self, change: Option<Change>, what: &str) {
-        match change {
-            Some(Change::Hangs) => {
-                let remedy = match self.supervisor.watchdog() {
-                    Some(_) => "the watchdog is not fed any more, so that systemd restarts emotiond",
-                    None => "restart emotiond",
-                };
-                log::error!("{what}; {remedy}");
-                self.supervisor.status(what);
-            }
-            Some(Change::Moves) => log::info!("it moves again: {what} no more"),
-            None => {}
         }
     }
 }

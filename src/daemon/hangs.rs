@@ -1,6 +1,13 @@
 //! Notices threads that hang in foreign code: the camera's in its driver, vision's in a network.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use crate::daemon::camera::Switches;
+use crate::systemd::Supervisor;
+
+/// After how long without a move a thread is said to hang, where no watchdog says how long that is.
+const HANGS: Duration = Duration::from_secs(30);
 
 /// What has changed about a thread.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,6 +42,50 @@ impl Watched {
         let hangs = now.saturating_duration_since(self.since) >= self.patience;
         let changed = std::mem::replace(&mut self.hangs, hangs) != hangs;
         changed.then_some(if hangs { Change::Hangs } else { Change::Moves })
+    }
+}
+
+/// Says which thread hangs, in the log and to systemd, before its watchdog ends the process.
+pub struct Hangs {
+    supervisor: Supervisor,
+    vision: Watched,
+    /// A replay's thread may wait for whoever writes it.
+    camera: Option<Watched>,
+}
+
+impl Hangs {
+    /// Watches vision, and the camera thread if `camera` says so.
+    #[must_use]
+    pub fn new(supervisor: Supervisor, camera: bool) -> Self {
+        let patience = supervisor.watchdog().map_or(HANGS, |time| time / 2);
+        let watched = || Watched::new(patience, Instant::now());
+        Self { supervisor, vision: watched(), camera: camera.then(watched) }
+    }
+
+    /// Looks at the threads' signs of life.
+    pub fn look(&mut self, switches: &Switches) {
+        let now = Instant::now();
+        let vision = self.vision.look(switches.turns.load(Ordering::Relaxed), now);
+        self.tell(vision, "vision hangs in a network");
+        if let Some(camera) = &mut self.camera {
+            let camera = camera.look(switches.beats.load(Ordering::Relaxed), now);
+            self.tell(camera, "the camera thread hangs in the driver");
+        }
+    }
+
+    fn tell(&self, change: Option<Change>, what: &str) {
+        match change {
+            Some(Change::Hangs) => {
+                let remedy = match self.supervisor.watchdog() {
+                    Some(_) => "the watchdog is not fed any more, so that systemd restarts emotiond",
+                    None => "restart emotiond",
+                };
+                log::error!("{what}; {remedy}");
+                self.supervisor.status(what);
+            }
+            Some(Change::Moves) => log::info!("it moves again: {what} no more"),
+            None => {}
+        }
     }
 }
 
