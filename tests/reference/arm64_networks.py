@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Do the shipped networks give the same numbers on x86_64 and on arm64 (under qemu-user), from the same inputs?
 
-    arm64_networks.py RUN_MODEL_X86_64 RUN_MODEL_ARM64       (scripts/cross-arm64 builds and runs them)
+    arm64_networks.py RUN_MODEL_X86_64 RUN_MODEL_ARM64 [MODEL...]      (scripts/cross-arm64 builds and runs them)
 
 TensorFlow Lite alone, without emotiond: an integer output may be one quantization step off, a float output 1e-4 of the
 tensor's largest value.
@@ -58,6 +58,8 @@ def main() -> int:
         (folder / "pictures").mkdir()
         pictures(folder / "pictures")
         for path in sorted((ROOT / "models").glob("*.toml")):
+            if sys.argv[3:] and path.stem not in sys.argv[3:]:
+                continue
             manifest = tomllib.loads(path.read_text())
             model = path.parent / manifest["file"]
             (folder / "inputs").write_bytes(inputs(manifest, model, folder / "pictures"))
