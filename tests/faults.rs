@@ -59,6 +59,7 @@ fn a_hung_network_starves_the_watchdog_and_is_named() {
     const WATCHDOG: Duration = Duration::from_secs(4);
     let folder = tempfile::tempdir().unwrap();
     let fault = folder.path().join("fault");
+    fs::write(&fault, "").unwrap();
     let systemd = Systemd::new(&folder.path().join("notify"));
     let mut daemon = Daemon::start(
         emotiond()
@@ -91,6 +92,7 @@ fn a_hung_network_starves_the_watchdog_and_is_named() {
 fn a_panic_ends_the_process_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let fault = folder.path().join("fault");
+    fs::write(&fault, "").unwrap();
     let systemd = Systemd::new(&folder.path().join("notify"));
     let mut daemon = Daemon::start(
         emotiond()
