@@ -59,6 +59,7 @@ fn a_hung_network_starves_the_watchdog_and_is_named() {
     const WATCHDOG: Duration = Duration::from_secs(4);
     let folder = tempfile::tempdir().unwrap();
     let fault = folder.path().join("fault");
+    fs::write(&fault, "").unwrap();
     let systemd = Systemd::new(&folder.path().join("notify"));
     let mut daemon = Daemon::start(
         emotiond()
@@ -91,6 +92,7 @@ fn a_hung_network_starves_the_watchdog_and_is_named() {
 fn a_panic_ends_the_process_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let fault = folder.path().join("fault");
+    fs::write(&fault, "").unwrap();
     let systemd = Systemd::new(&folder.path().join("notify"));
     let mut daemon = Daemon::start(
         emotiond()
@@ -229,11 +231,12 @@ fn a_reload_that_fails_only_when_it_is_put_into_force_brings_the_old_configurati
     let subscriber = site.subscriber();
     let mut daemon = site.start();
     emotion_goes_on(&subscriber, 1);
-    // Well-formed, but the file is not there, which the connection alone finds out.
-    site.configure("mqtts://127.0.0.1:1", "ca_file = \"/no/such/authority.pem\"");
+    // Well-formed and within the process's reach, but the file is not there, which the connection alone finds out.
+    let authority = site.folder.path().join("authority.pem");
+    site.configure(&format!("mqtts://127.0.0.1:{}", site.broker.port()), &format!("ca_file = {authority:?}"));
     daemon.signal("HUP");
     let refusal = daemon.line("the old configuration comes back into force", 1);
-    assert!(refusal.contains("/no/such/authority.pem"), "{refusal}");
+    assert!(refusal.contains("authority.pem"), "{refusal}");
     emotion_goes_on(&subscriber, 2);
     assert!(daemon.child.try_wait().unwrap().is_none(), "{}", daemon.log());
 }

@@ -22,6 +22,7 @@ until_running() { # waits until there is a main process that is not being waited
     now
 }
 
+: >/run/fault
 systemctl start emotiond || exit 1
 until_logged capturing 1
 echo "started: $(of ActiveState) $(of SubState), restarts $(of NRestarts)"
@@ -43,7 +44,7 @@ for fault in invoke dequeue kill; do
     fi
     echo "$fault began: $began"
     echo "$fault ended: $(until_dead "$pid")"
-    rm -f /run/fault
+    : >/run/fault
     echo "$fault again: $(until_running)"
     until_logged capturing $captured
     echo "restarted: $(of ActiveState) $(of SubState), restarts $(of NRestarts)"

@@ -1,6 +1,7 @@
 /* Makes calls of the daemon into foreign code hang or lie, for tests: loaded before the libraries by LD_PRELOAD.
  *
- * The file named in EMOTIOND_FAULT says what is to happen from now on, and is read at every call:
+ * The file named in EMOTIOND_FAULT says what is to happen from now on, and is read at every call. It has to be there when
+ * the program starts, because the daemon soon gives up opening files of its choice, and to stay the same file:
  *   invoke    TfLiteInterpreterInvoke does not return
  *   dequeue   the ioctl VIDIOC_DQBUF does not return (the crate v4l makes it by syscall(), not by ioctl())
  *   lie       output tensors are three bytes long, which no array of floats can be
@@ -18,17 +19,21 @@
 #include <time.h>
 #include <unistd.h>
 
+static int file = -1;
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *path = getenv("EMOTIOND_FAULT");
+    if (path)
+        file = open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static int asked(const char *fault)
 {
     char text[16] = "";
-    const char *path = getenv("EMOTIOND_FAULT");
     int before = errno;
-    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (file >= 0) {
-        ssize_t length = read(file, text, sizeof text - 1);
-        text[length > 0 ? length : 0] = 0;
-        close(file);
-    }
+    ssize_t length = pread(file, text, sizeof text - 1, 0);
+    text[length > 0 ? length : 0] = 0;
     errno = before;
     return strcmp(text, fault) == 0;
 }
