@@ -13,7 +13,7 @@ from . import ConversionError, calibration, checkpoint, compare, ddamfn, flatbuf
 from . import quantize as quantization
 from .architectures import ARCHITECTURES
 from .published import NETWORKS, Published
-from .rewrite import replace_prelu, split_head
+from .rewrite import replace_linear_attention, replace_prelu, split_head
 from .runtime import PythonRunner
 
 _FORMATS = {".pt": "pytorch", ".pth": "pytorch", ".onnx": "onnx", ".h5": "keras"}
@@ -56,6 +56,7 @@ def load(path: Path, network: Published) -> nn.Module:
     if network.affect:
         split_head(module, architecture.head, classes)
     replace_prelu(module)
+    replace_linear_attention(module)
     return module.eval()
 
 

@@ -55,6 +55,42 @@ def replace_prelu(network: nn.Module) -> None:
             network.set_submodule(path, ReluForm(layer))
 
 
+class LinearAttention(nn.Module):
+    """timm's `LinearSelfAttention` (MobileViT v2) with the channels last.
+
+    The same sums in another layout: the TensorFlow Lite converter turns the channels of N×C×P×N tensors around on one
+    side of the broadcast product only, and then refuses it.
+    """
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.width = layer.embed_dim
+        self.mix = _linear(layer.qkv_proj)
+        self.out = _linear(layer.out_proj)
+
+    def forward(self, x: Tensor, x_prev: None = None) -> Tensor:
+        query, key, value = self.mix(x.permute(0, 2, 3, 1)).split([1, self.width, self.width], dim=-1)
+        context = (key * query.softmax(dim=2)).sum(dim=2, keepdim=True)
+        return self.out(functional.relu(value) * context).permute(0, 3, 1, 2)
+
+
+def _linear(layer: nn.Conv2d) -> nn.Linear:
+    """A convolution of 1×1 as a linear layer on the last dimension."""
+    linear = nn.Linear(layer.in_channels, layer.out_channels, layer.bias is not None)
+    with torch.no_grad():
+        linear.weight.copy_(layer.weight.flatten(1))
+        if layer.bias is not None:
+            linear.bias.copy_(layer.bias)
+    return linear
+
+
+def replace_linear_attention(network: nn.Module) -> None:
+    """Put every linear self-attention into a layout that the converter takes."""
+    for path, layer in list(network.named_modules()):
+        if type(layer).__name__ == "LinearSelfAttention":
+            network.set_submodule(path, LinearAttention(layer))
+
+
 class ChannelsLast(nn.Module):
     """Takes 1×H×W×3, as emotiond feeds pictures, and returns a tuple of outputs."""
 

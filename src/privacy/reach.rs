@@ -14,9 +14,6 @@ use crate::source::Spec;
 /// to the file that was there. What is secret in them is closed to the daemon's user.
 const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/proc", "/sys", "/dev", "/run/systemd/resolve"];
 
-/// libcamera's V4L2 wrapper asks udev for the cameras.
-const CAMERAS: &str = "/run/udev";
-
 /// Name resolution turns to TCP when an answer is too long for UDP.
 const DNS: u16 = 53;
 
@@ -63,7 +60,6 @@ impl Reach {
         match &settings.camera.source {
             Spec::V4l2(_) => {
                 reach.devices = true;
-                reach.read.insert(CAMERAS.into());
             }
             Spec::Replay(path) => {
                 reach.read.insert(path.clone());

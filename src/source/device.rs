@@ -148,8 +148,8 @@ pub(super) fn objection(what: &str, identity: &Identity) -> Option<SourceError> 
             "the Raspberry Pi driver {} gives a sensor's raw data, which only libcamera makes pictures of",
             identity.driver
         );
-        let remedy = "start emotiond under libcamera's V4L2 wrapper (`libcamerify emotiond run …`, package \
-                      libcamera-v4l2), or use a USB (UVC) camera";
+        let remedy = "let libcamera send its pictures through a pipe (`rpicam-vid -t 0 --codec mjpeg -o - | emotiond \
+                      run --source replay:-`), or use a USB (UVC) camera";
         return object(&reason, remedy);
     }
     let other = "choose the camera's capture node; `emotiond cameras` lists them";
@@ -162,7 +162,7 @@ pub(super) fn objection(what: &str, identity: &Identity) -> Option<SourceError> 
         } else if has(Flags::VIDEO_OUTPUT) || has(Flags::VIDEO_OUTPUT_MPLANE) {
             "it is an output device, not a camera"
         } else if has(Flags::VIDEO_CAPTURE_MPLANE) {
-            let remedy = "use a USB (UVC) camera, or libcamera's V4L2 wrapper (`libcamerify emotiond run …`)";
+            let remedy = "use a USB (UVC) camera, or pipe JPEG frames into `emotiond run --source replay:-`";
             return object("it captures only in multi-planar buffers", remedy);
         } else {
             "it does not capture video"
@@ -245,8 +245,8 @@ mod tests {
         refused("bcm2835-codec", Flags::VIDEO_M2M_MPLANE | Flags::STREAMING, "codec");
         refused("sun6i-csi", Flags::VIDEO_CAPTURE_MPLANE | Flags::STREAMING, "multi-planar");
         refused("saa7134", Flags::VIDEO_CAPTURE | Flags::READ_WRITE, "stream");
-        refused("unicam", camera, "libcamerify");
-        refused("rp1-cfe", camera, "libcamerify");
+        refused("unicam", camera, "rpicam-vid");
+        refused("rp1-cfe", camera, "rpicam-vid");
     }
 
     #[test]

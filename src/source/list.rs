@@ -116,7 +116,7 @@ impl fmt::Display for CameraList {
             writeln!(f, "  plug in a USB (UVC) camera; `dmesg` says what the kernel makes of it")?;
             writeln!(
                 f,
-                "  a Raspberry Pi CSI camera needs libcamera's V4L2 wrapper: `libcamerify emotiond run …`"
+                "  a Raspberry Pi CSI camera comes through a pipe: `rpicam-vid -t 0 --codec mjpeg -o - | emotiond run --source replay:-`"
             )?;
             writeln!(
                 f,

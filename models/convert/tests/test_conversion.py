@@ -105,3 +105,16 @@ def test_manifest_says_where_the_heads_are(files, tmp_path):
     assert heads["expression"]["labels"] == list(EIGHT)
     assert parsed["input"]["width"] == 32 and parsed["input"]["mean"][0] == 123.675
     assert parsed["file"] == path.name and len(parsed["sha256"]) == 64
+
+
+def test_linear_attention_in_another_layout_is_the_same():
+    from timm.models.mobilevit import LinearSelfAttention
+
+    torch.manual_seed(3)
+    block = torch.nn.Sequential(LinearSelfAttention(embed_dim=24)).eval()
+    x = torch.randn(2, 24, 4, 9)
+    with torch.no_grad():
+        expected = block(x)
+        rewrite.replace_linear_attention(block)
+        assert isinstance(block[0], rewrite.LinearAttention)
+        torch.testing.assert_close(block(x), expected, rtol=1e-5, atol=1e-6)
