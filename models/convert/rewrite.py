@@ -70,7 +70,9 @@ class LinearAttention(nn.Module):
 
     def forward(self, x: Tensor, x_prev: None = None) -> Tensor:
         query, key, value = self.mix(x.permute(0, 2, 3, 1)).split([1, self.width, self.width], dim=-1)
-        context = (key * query.softmax(dim=2)).sum(dim=2, keepdim=True)
+        # Over the last dimension: anywhere else the converter takes softmax apart, and there is no int8 division.
+        scores = query.transpose(2, 3).softmax(dim=-1).transpose(2, 3)
+        context = (key * scores).sum(dim=2, keepdim=True)
         return self.out(functional.relu(value) * context).permute(0, 3, 1, 2)
 
 

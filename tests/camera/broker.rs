@@ -27,6 +27,12 @@ impl Broker {
         self.subscriber.until("anything", |received| Some(received.len()))
     }
 
+    /// The processes that have sent summaries so far.
+    pub fn boots(&self) -> Vec<Value> {
+        self.subscriber
+            .until("anything", |received| Some(summaries(received).map(|mut s| s["boot"].take()).collect()))
+    }
+
     /// One run has counted its windows without a gap, whatever happened to the camera.
     pub fn no_window_is_missing(&self) {
         let summaries: Vec<_> =

@@ -21,6 +21,9 @@ until_running() { # waits until there is a main process that is not being waited
     until [ "$(of MainPID)" -gt 0 ]; do sleep 0.2; done
     now
 }
+seen() { # WHAT: waits until the host has received a summary with a face in it
+    until [ "$(cat /tmp/w/seen 2>/dev/null)" = "$1" ]; do sleep 0.2; done
+}
 
 : >/run/fault
 systemctl start emotiond || exit 1
@@ -28,6 +31,7 @@ until_logged capturing 1
 echo "started: $(of ActiveState) $(of SubState), restarts $(of NRestarts)"
 systemctl reload emotiond || exit 1
 until_logged capturing 2
+seen start
 echo "reloaded: $(of ActiveState) $(of SubState), restarts $(of NRestarts)"
 
 captured=2
@@ -48,6 +52,7 @@ for fault in invoke dequeue kill; do
     echo "$fault again: $(until_running)"
     until_logged capturing $captured
     echo "restarted: $(of ActiveState) $(of SubState), restarts $(of NRestarts)"
+    seen $fault
 done
 
 echo 'colour = "red"' >>/etc/emotiond/emotiond.toml

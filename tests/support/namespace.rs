@@ -58,8 +58,8 @@ impl Namespace {
 
     /// The same command inside.
     pub fn inside(&self, command: &Command) -> Command {
-        let mut inside = Command::new("ip");
-        inside.args(["netns", "exec", &self.name]).arg(command.get_program()).args(command.get_args());
+        let mut inside = enter(&self.name);
+        inside.arg(command.get_program()).args(command.get_args());
         for (key, value) in command.get_envs() {
             match value {
                 Some(value) => inside.env(key, value),
@@ -99,8 +99,29 @@ impl Drop for Namespace {
     }
 }
 
+/// A command that starts another in a namespace. Not `ip netns exec` nor `ip -n`: they make mounts anew, which a root
+/// folder that is no mount point, as in a chroot, does not allow.
+fn enter(namespace: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{namespace}"));
+    command
+}
+
+/// `ip`, in another namespace after `-n` and its name.
 fn ip(arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("ip").args(arguments).output().map_err(|error| format!("ip: {error}"))?;
+    let mut command = match arguments {
+        ["-n", namespace, rest @ ..] => {
+            let mut command = enter(namespace);
+            command.arg("ip").args(rest);
+            command
+        }
+        _ => {
+            let mut command = Command::new("ip");
+            command.args(arguments);
+            command
+        }
+    };
+    let output = command.output().map_err(|error| format!("ip: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
