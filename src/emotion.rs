@@ -97,7 +97,7 @@ impl EmotionModel for TfliteEmotion {
     }
 
     fn forget(&mut self) {
-        self.network.forget();
+        let _ran = self.network.forget();
     }
 }
 

@@ -117,6 +117,8 @@ pub struct Network {
     interpreter: Interpreter<'static>,
     input: InputWriter,
     outputs: Vec<Output>,
+    /// Whether its layers still hold what they made of a picture.
+    marked: bool,
 }
 
 impl Network {
@@ -158,7 +160,7 @@ impl Network {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { manifest, interpreter, input, outputs })
+        Ok(Self { manifest, interpreter, input, outputs, marked: false })
     }
 
     /// The manifest it was loaded by.
@@ -212,6 +214,7 @@ impl Network {
         let size = input.width as usize * input.height as usize * 3;
         assert_eq!(rgb.len(), size, "{}: the input is {size} bytes of RGB", self.manifest.name);
         self.input.fill(rgb);
+        self.marked = true;
         let run = self.set_input().and_then(|()| self.invoke());
         self.input.wipe();
         // The library's own copy too; it leaves its input as it is when it runs.
@@ -227,11 +230,17 @@ impl Network {
         .map_err(|e| self.failed(&e))
     }
 
-    /// Runs on nothing, so that what the layers made of the last picture is overwritten within the library.
-    pub fn forget(&mut self) {
-        if let Err(error) = self.invoke() {
-            log::debug!("{error}");
+    /// Runs on nothing, so that what the layers made of the last picture is overwritten within the library. Gives whether
+    /// there was something to overwrite: a loose plug must not cost a run each time it comes off.
+    pub fn forget(&mut self) -> bool {
+        let marked = self.marked;
+        if marked {
+            match self.invoke() {
+                Ok(()) => self.marked = false,
+                Err(error) => log::debug!("{error}"),
+            }
         }
+        marked
     }
 
     /// Runs the network on what its input holds: [`Network::run`] without the pixels, to time the bare network.

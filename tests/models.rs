@@ -5,6 +5,8 @@ use std::path::Path;
 
 use emotiond::emotion::TfliteEmotion;
 use emotiond::faces::BlazeFace;
+use emotiond::model::Network;
+use emotiond::model::manifest::Manifest;
 use sha2::{Digest, Sha256};
 
 /// The error of an emotion model whose manifest and file are changed as told.
@@ -68,4 +70,25 @@ fn a_detector_is_no_emotion_model_and_the_other_way_round() {
     assert!(message.contains("expected kind = \"emotion\""), "{message}");
     let message = BlazeFace::load(&models.join("mini-xception-fer2013.toml")).unwrap_err().to_string();
     assert!(message.contains("expected kind = \"face_detector\""), "{message}");
+}
+
+#[test]
+fn a_network_forgets_a_picture_once() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/emotiond-mtl.toml");
+    let mut network = Network::load(Manifest::read(&path).unwrap()).unwrap();
+    assert!(!network.forget(), "nothing has been shown to it");
+    let scores = |network: &Network| {
+        let mut scores = Vec::new();
+        network.read(0, &mut scores).unwrap();
+        scores
+    };
+    let input = &network.manifest().input;
+    let picture: Vec<u8> = (0..input.width * input.height * 3).map(|i| (i * 31 % 251) as u8).collect();
+    network.run(&picture).unwrap();
+    let shown = scores(&network);
+    assert!(network.forget());
+    assert_ne!(scores(&network), shown, "the outputs are those of nothing");
+    assert!(!network.forget(), "a camera that comes and goes costs no further run");
+    network.run(&picture).unwrap();
+    assert_eq!(scores(&network), shown);
 }

@@ -93,7 +93,7 @@ impl FaceDetector for BlazeFace {
     }
 
     fn forget(&mut self) {
-        self.network.forget();
+        let _ran = self.network.forget();
     }
 
     fn networks(&self) -> Vec<String> {
