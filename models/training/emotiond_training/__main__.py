@@ -27,6 +27,8 @@ def main() -> None:
             step.add_argument("--minutes", type=float, help="train for this long instead")
             step.add_argument("--workers", type=int, default=2)
             step.add_argument("--seed", type=int, default=1)
+            step.add_argument("--start", type=Path, metavar="FILE.tflite",
+                              help="begin with the weights of this exported file, not with the pretrained trunk")
             goes_on = step.add_mutually_exclusive_group()
             goes_on.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
             goes_on.add_argument("--polish", action="store_true",
@@ -50,7 +52,7 @@ def main() -> None:
     elif given.step == "train":
         make = Recipe.polish if given.polish else Recipe
         recipe = make(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed)
-        do.train(given.work, recipe, given.resume, given.polish)
+        do.train(given.work, recipe, given.resume, given.polish, given.start)
     elif given.step == "export":
         do.export(given.work)
     elif given.step == "quantize":

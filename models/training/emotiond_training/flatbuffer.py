@@ -6,6 +6,7 @@ fails with "Input tensor N lacks data" when tensors are allocated.
 """
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 IDENTIFIER = b"TFL3"
@@ -55,3 +56,29 @@ def inline_buffers(content: bytes) -> bytes:
     builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def layers(content: bytes) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Weights and biases, float32, of a float or int8 model's convolutions and dense layers, in the order of its operators."""
+    kinds = {schema.BuiltinOperator.CONV_2D: "plain", schema.BuiltinOperator.DEPTHWISE_CONV_2D: "depthwise",
+             schema.BuiltinOperator.FULLY_CONNECTED: "dense"}
+    model = read_model(content)
+    graph = model.subgraphs[0]
+    found = {kind: [] for kind in kinds.values()}
+    for operator in graph.operators:
+        kind = kinds.get(model.operatorCodes[operator.opcodeIndex].builtinCode)
+        if kind:
+            weight, bias = (_real(model, graph.tensors[i]) for i in operator.inputs[1:3])
+            found[kind].append((weight, bias))
+    return found
+
+
+def _real(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
+    kinds = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.INT8: np.int8, schema.TensorType.INT32: np.int32}
+    values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), kinds[tensor.type]).reshape(tensor.shape)
+    steps = tensor.quantization
+    if steps is None or steps.scale is None or not len(steps.scale):
+        return values.astype(np.float32)
+    shape = [1] * values.ndim
+    shape[steps.quantizedDimension] = len(steps.scale)
+    return ((values - np.reshape(steps.zeroPoint, shape)) * np.reshape(steps.scale, shape)).astype(np.float32)

@@ -128,23 +128,26 @@ def load_backbone(net: EmotionNet, tensors: dict[str, np.ndarray], calibration: 
 
 
 @torch.no_grad()
-def unfold_batch_norm(net: EmotionNet, shifts: list[torch.Tensor], calibration: torch.Tensor) -> None:
+def unfold_batch_norm(
+    net: EmotionNet, shifts: list[torch.Tensor], calibration: torch.Tensor, scales: list[torch.Tensor] | None = None,
+) -> None:
     """Give each normalization the statistics of its input and the parameters that undo it.
 
-    `shifts` are the folded biases, one tensor a layer. Afterwards the network in
-    evaluation mode computes conv + shift exactly, and training starts from there.
+    `shifts` are the folded biases, one tensor a layer; `scales` what each channel's weights have been multiplied by.
+    Afterwards the network in evaluation mode computes conv / scale + shift exactly, and training starts from there.
     """
     x = calibration
-    for layer, shift in zip(net.trunk, shifts, strict=True):
+    for i, (layer, shift) in enumerate(zip(net.trunk, shifts, strict=True)):
         padded = F.pad(x, (0, 1, 0, 1)) if layer.uneven else x
         y = layer.conv(padded)
         norm = layer.norm
+        scale = scales[i] if scales else torch.ones_like(shift)
         variance, mean = torch.var_mean(y, (0, 2, 3), correction=0)
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.copy_(mean + shift)
-        x = F.relu6(y + shift[:, None, None])
+        norm.weight.copy_((variance + norm.eps).sqrt() / scale)
+        norm.bias.copy_(mean / scale + shift)
+        x = F.relu6(y / scale[:, None, None] + shift[:, None, None])
 
 
 def folded(net: EmotionNet) -> EmotionNet:

@@ -14,9 +14,11 @@ from .clibrary import CModel, interleaved_times, load_library
 from .contract import LABELS
 from .export import export_float, quantize
 from .faces import load
+from .flatbuffer import layers
 from .network import EmotionNet, read_tfjs
 from .runtime import Model, to_tensor
 from .sources import member
+from .start import Exported
 from .train import FaceSet, Recipe, Trainer
 
 NAME, VERSION = "emotiond-mtl", "1.0.0"
@@ -32,12 +34,13 @@ def prepare(data_dir: Path, work: Path) -> None:
         teacher.teach(work, data_dir / TASK, name, *TAUGHT)
 
 
-def train(work: Path, recipe: Recipe, resume: bool, polish: bool) -> None:
+def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | None) -> None:
     sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
     folder = "package/models/faceres-deep"
     backbone = read_tfjs(member(work, "human-models", f"{folder}.json"), member(work, "human-models", f"{folder}.bin"))
-    trainer = Trainer(recipe, sets, work, backbone)
-    if resume or polish:
+    exported = Exported(**layers(start.read_bytes())) if start else None
+    trainer = Trainer(recipe, sets, work, backbone, exported)
+    if resume or polish and not start:
         trainer.resume(work / "checkpoint.pt", polish)
     trainer.run()
 

@@ -26,6 +26,7 @@ from .augment import augment, centre
 from .contract import LABELS
 from .metrics import softmax, summary
 from .network import EmotionNet, folded, load_backbone
+from .start import Exported, load_exported
 
 # Debian 12's PyTorch 1.13 runs the quick test. It lacks ReLU6's gradient in bfloat16, and its loader of plain tensors
 # refuses the floats of an optimizer's state.
@@ -57,7 +58,7 @@ class Recipe:
         Strong augmentation leaves the network short of what it can fit (FER+ accuracy on its own training faces was
         85 %); it also never shows it a face as cameras mostly do.
         """
-        return cls(stages=[(0.0, 96)], rate=1.2e-4, strength=0.3, **given)
+        return cls(stages=[(0.0, 96)], rate=2.5e-4, strength=0.4, **given)
 
 
 # How often one epoch shows a face of each class, in the order of LABELS.
@@ -99,7 +100,8 @@ def predict(net: EmotionNet, faces: FaceSet, index: np.ndarray, size: int, flip:
 
 
 class Trainer:
-    def __init__(self, recipe: Recipe, sets: list[FaceSet], work: Path, backbone: dict[str, np.ndarray] | None):
+    def __init__(self, recipe: Recipe, sets: list[FaceSet], work: Path, backbone: dict[str, np.ndarray] | None,
+                 exported: Exported | None = None):
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(1)  # before anything runs: workers are forked
         self.recipe, self.sets, self.work = recipe, sets, work
@@ -109,6 +111,8 @@ class Trainer:
         if backbone:
             some = torch.cat([centre(s.image[s.labelled(0)[:192]], recipe.stages[0][1]) for s in sets])
             load_backbone(self.net, backbone, some)
+            if exported:
+                load_exported(self.net, exported, some)
         self.net.to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.net).eval()
         # Fused is faster; Debian 12's PyTorch 1.13, which runs the quick test, has no such argument.

@@ -1,12 +1,14 @@
 """Needs ai-edge-litert and flatbuffers: weights outside the flatbuffer are brought inside."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("ai_edge_litert")
 flatbuffers = pytest.importorskip("flatbuffers")
 
 from ai_edge_litert import schema_py_generated as schema  # noqa: E402
-from emotiond_training.flatbuffer import inline_buffers, outside_buffers, read_model  # noqa: E402
+from emotiond_training.flatbuffer import inline_buffers, layers, outside_buffers, read_model  # noqa: E402
 
 WEIGHTS = bytes(range(64))
 
@@ -48,3 +50,13 @@ def test_a_file_cut_short_is_refused():
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match="not a TensorFlow Lite file"):
         inline_buffers(b"\0\0\0\0XXXX and more")
+
+
+def test_the_weights_of_the_shipped_file_are_read():
+    found = layers((Path(__file__).parents[2] / "emotiond-mtl.tflite").read_bytes())
+    assert [len(pairs) for pairs in found.values()] == [14, 13, 2]
+    assert found["plain"][0][0].shape == (32, 3, 3, 3) and found["depthwise"][0][0].shape == (1, 3, 3, 32)
+    assert [len(bias) for _, bias in found["dense"]] == [8, 10]
+    for weight, bias in found["plain"] + found["depthwise"]:
+        assert weight.dtype == bias.dtype == "float32"
+        assert (weight != weight.round()).any() and (bias != bias.round()).any(), "integers as stored"
