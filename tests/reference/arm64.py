@@ -29,6 +29,10 @@ from PIL import Image, ImageEnhance, ImageOps
 ROOT = Path(__file__).resolve().parents[2]
 # The boards that emotiond is for; the second has the dot-product instructions, for which XNNPACK has other kernels.
 CORES = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
+# Debian's libraries for cross compilation, and no others: where arm64 is dpkg's second architecture too, their loader would
+# find that one's C library, which is of another release, and the first thread that a program starts would hang.
+SYSROOT = "/usr/aarch64-linux-gnu"
+PATIENCE = 900  # seconds for one command; the longest takes about 60 on an idle machine
 DETECTORS = ("auto", "blazeface-short", "blazeface-back", "blazeface-full")
 PRINTED = 0.5e-4 * 1.01  # half of the last printed digit, and floating point's own
 BOX, SCORE = 0.5, 0.01
@@ -55,10 +59,14 @@ def pictures(folder: Path) -> None:
     photo.save(folder / "jpeg.jpg", quality=60)
 
 
+def emulated(core: str, program: str) -> list[str]:
+    return ["qemu-aarch64-static", "-cpu", core, "-L", SYSROOT, "-E", f"LD_LIBRARY_PATH={SYSROOT}/lib", program]
+
+
 def analyze(program: list[str], configuration: Path, model: str, folder: Path) -> dict[str, list[dict]]:
     """The faces of every picture."""
     command = [*program, "analyze", "--config", str(configuration), "--model", model, "--json", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=PATIENCE)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed with {done.returncode}")
     return {Path(line["path"]).name: line["faces"] for line in map(json.loads, done.stdout.splitlines())}
@@ -149,7 +157,6 @@ def compare(ours: dict, theirs: dict, heads: Heads | None) -> tuple[int, dict[st
 def main() -> int:
     here, there = (str(Path(program).resolve()) for program in sys.argv[1:3])
     os.chdir(ROOT)
-    os.environ["QEMU_LD_PREFIX"] = "/usr/aarch64-linux-gnu"
     models = [path.stem for path in sorted((ROOT / "models").glob("*.toml")) if 'kind = "emotion"' in path.read_text()]
     failed = False
     with tempfile.TemporaryDirectory() as folder:
@@ -164,7 +171,7 @@ def main() -> int:
                 configuration.write_text(f'site = "home"\n[models]\ndetector = "{detector}"\n')
                 arguments = (configuration, model, folder / "pictures")
                 ours = analyze([here], *arguments)
-                theirs = analyze(["qemu-aarch64-static", "-cpu", core, there], *arguments)
+                theirs = analyze(emulated(core, there), *arguments)
                 faces, found = compare(ours, theirs, Heads(model))
                 if not faces:
                     sys.exit(f"{detector} found no face in any picture: nothing was compared")
