@@ -35,7 +35,7 @@ CORES = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
 # Debian's libraries for cross compilation, and no others: where arm64 is dpkg's second architecture too, their loader
 # would find that one's C library, which is of another release, and the first thread that a program starts would hang.
 SYSROOT = "/usr/aarch64-linux-gnu"
-PATIENCE = 900  # seconds for one command; the longest takes about 60 on a busy machine
+PATIENCE = 900  # seconds for one command; the longest, `run`, took 93 on a busy machine
 DETECTORS = ("auto", "blazeface-short", "blazeface-back", "blazeface-full")
 PRINTED = 0.5e-4 * 1.01  # half of the last printed digit, and floating point's own
 BOX, SCORE = 0.5, 0.01
@@ -207,7 +207,7 @@ def main() -> int:
         folder = Path(folder)
         (folder / "pictures").mkdir()
         pictures(folder / "pictures")
-        # A frame a second is enough: five cost five times as long.
+        # A frame a second is enough, and five take twice as long under QEMU.
         daemon = folder / "daemon.toml"
         daemon.write_text(
             'site = "home"\n[camera]\nrate = 1.0\nsource = "replay:tests/data/astronaut.png"\n'
