@@ -7,7 +7,6 @@ TensorFlow Lite alone, without emotiond: an integer output may be one quantizati
 tensor's largest value.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from arm64 import CORES, ROOT, pictures
+from arm64 import CORES, PATIENCE, ROOT, emulated, pictures
 from PIL import Image
 
 # What is cut out of every picture, in its widths and heights: all of it for the detectors, else about the face.
@@ -43,7 +42,7 @@ def inputs(manifest: dict, model: Path, folder: Path) -> bytes:
 
 
 def run(command: list[str]) -> list[np.ndarray]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed: {done.stderr}")
     return [np.array(line.split(), np.float64) for line in done.stdout.splitlines()]
@@ -51,7 +50,6 @@ def run(command: list[str]) -> list[np.ndarray]:
 
 def main() -> int:
     here, there = (str(Path(program).resolve()) for program in sys.argv[1:3])
-    os.environ["QEMU_LD_PREFIX"] = "/usr/aarch64-linux-gnu"
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -67,7 +65,7 @@ def main() -> int:
             ours = run([here, *command])
             integer = [o["dtype"] == np.int8 for o in Interpreter(str(model)).get_output_details()]
             for core, board in CORES.items():
-                theirs = run(["qemu-aarch64-static", "-cpu", core, there, *command])
+                theirs = run([*emulated(core, there), *command])
                 if not ours or [y.shape for y in ours] != [y.shape for y in theirs]:
                     sys.exit(f"{manifest['name']}: {len(ours)} outputs on x86_64, {len(theirs)} on {core}")
                 steps, share = 0.0, 0.0
