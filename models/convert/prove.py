@@ -1,7 +1,7 @@
 """`python -m models.convert.prove`: the conversion at work on networks trained for a minute or two.
 
-The published weights are not part of this project. This trains networks of the same architectures on drawn faces, writes
-them in the published formats, converts them as a user would, and prints how far the results are from float.
+The published weights are not part of this project. This trains networks of the same architectures on drawn faces,
+writes them in the published formats, converts them as a user would, and prints how far the results are from float.
 """
 
 import argparse
@@ -91,16 +91,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m models.convert.prove", description=__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="which (all)")
     parser.add_argument("--formats", nargs="+", default=[".pt", ".onnx", ".h5"], help="which published formats to try")
-    parser.add_argument("--steps", type=int, default=practice.STEPS, help="of training (%(default)s)")
+    parser.add_argument("--steps", type=int, help="of training each (20 to 200, as it takes)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--library", type=Path, help="libtensorflowlite_c.so to run the result with, besides Python")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     warnings.filterwarnings("ignore")
     failed = 0
+    bodies: dict[str, nn.Module] = {}
     for name in arguments.networks or NETWORKS:
         network = replace(NETWORKS[name], licence="none: trained on drawn faces for a trial", training_data=())
-        module = _train(network, arguments.steps)
+        module = _train(network, arguments.steps, bodies.get(network.architecture))
+        bodies.setdefault(network.architecture, module)
         for suffix in (suffix for suffix in suffixes(name) if suffix in arguments.formats):
             try:
                 _prove(module, network, suffix, arguments.out / suffix[1:], arguments.library)
@@ -111,9 +113,9 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _train(network: Published, steps: int) -> nn.Module:
+def _train(network: Published, steps: int | None, body: nn.Module | None) -> nn.Module:
     started = time.monotonic()
-    module = practice.trained(network, steps)
+    module = practice.trained(network, steps, body)
     seconds = time.monotonic() - started
     faces = calibration.drawn_with_traits(_HELD_OUT, seed=_HELD_OUT_SEED)
     scores, _ = _outputs(convert.TorchRunner(_Cut(module, network), network), [face for face, _ in faces], network)
