@@ -36,11 +36,11 @@ def drawn(count: int, side: int = 224, seed: int = 0) -> list[Image.Image]:
 
 @dataclass(frozen=True)
 class Traits:
-    """What a drawn face shows; each is uniform over 0..1."""
+    """Of a drawn face, 0..1 each: how light the skin is, how warm the background's colour, how light the hair."""
 
-    smile: float
-    eyes_open: float
-    light: float
+    skin: float
+    background: float
+    hair: float
 
 
 def drawn_with_traits(count: int, side: int = 224, seed: int = 0) -> list[tuple[Image.Image, Traits]]:
@@ -50,7 +50,8 @@ def drawn_with_traits(count: int, side: int = 224, seed: int = 0) -> list[tuple[
 
 
 def _draw(random: np.random.Generator, side: int) -> tuple[Image.Image, Traits]:
-    picture = Image.new("RGB", (side, side), tuple(random.integers(40, 216, 3)))
+    background = random.integers(40, 216, 3)
+    picture = Image.new("RGB", (side, side), tuple(background))
     pen = ImageDraw.Draw(picture)
     light = random.uniform(0.4, 1.05)
     skin = np.array([232, 190, 160]) * light
@@ -79,7 +80,8 @@ def _draw(random: np.random.Generator, side: int) -> tuple[Image.Image, Traits]:
     picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0, side / 80)))
     shade = 1 + random.uniform(-0.3, 0.3) * np.linspace(-1, 1, side)[None, :, None]
     noisy = np.asarray(picture, np.float32) * shade + random.normal(0, random.uniform(2, 8), (side, side, 3))
-    traits = Traits((bend + 0.15) / 0.4, (openness - 0.02) / 0.1, (light - 0.4) / 0.65)
+    warmth = (int(background[0]) - int(background[2])) / 350 + 0.5
+    traits = Traits((light - 0.4) / 0.65, warmth, float(np.mean(hair)) / 139)
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8)), traits
 
 

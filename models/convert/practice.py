@@ -4,6 +4,8 @@ A random network amplifies any disturbance from layer to layer; a trained one ha
 does not depend on. Only on the second does the distance of int8 from float say something about the conversion.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,22 +15,20 @@ from . import calibration
 from .architectures import ARCHITECTURES
 from .published import Published
 
-# EfficientNet learns slowest; a network with the body of a trained one has little left to learn.
-_STEPS, _STEPS_EFFICIENTNET, _STEPS_LENT = 120, 200, 20
-_FACES, _BATCH, _RATE = 768, 12, 2e-3
-# What is drawn lies in the middle. Training looks at that alone, at full scale and at a third of the cost, and at whole
-# pictures at the end; networks whose last layer counts on 112 pixels always see all.
-_MIDDLE, _MIDDLE_DOWN, _MIDDLE_SHARE = 0.58, 0.575, 0.85
-_FIXED_SIZE = 112
+# A network with the body of a trained one has little left to learn.
+_STEPS, _STEPS_LENT = 120, 20
+_FACES, _BATCH, _RATE, _SETTLED = 768, 12, 3e-3, 64
+# What is to be learned does not depend on the scale, so small pictures do, where the network takes other sizes.
+_SIDE, _FIXED_SIZE = 96, 112
 # The batch norms that close a residual branch begin small, so that a deep network learns within a hundred steps.
 _RESIDUAL_END = ("bn3", "conv3_1x1.bn", "layers.2.layers.1", "project.bn")
 _RESIDUAL_WEIGHT = 0.3
 
 
 def targets(traits: list[calibration.Traits], classes: int) -> tuple[Tensor, Tensor]:
-    """A class (smile or not, eyes wide or narrow, light or dark) and valence-arousal for what was drawn."""
-    kinds = [4 * (t.smile > 0.5) + 2 * (t.eyes_open > 0.5) + (t.light > 0.5) for t in traits]
-    affect = [(2 * t.smile - 1, 2 * t.eyes_open - 1) for t in traits]
+    """For what was drawn, a class (skin light, background warm, hair light or not) and two numbers within -1..1."""
+    kinds = [4 * (t.skin > 0.5) + 2 * (t.background > 0.5) + (t.hair > 0.5) for t in traits]
+    affect = [(2 * t.skin - 1, 2 * t.background - 1) for t in traits]
     return torch.tensor(kinds).clamp(max=classes - 1), torch.tensor(affect)
 
 
@@ -43,9 +43,10 @@ def trained(network: Published, steps: int | None = None, body: nn.Module | None
         head = ARCHITECTURES[network.architecture].head
         lent = {name: tensor for name, tensor in body.state_dict().items() if not name.startswith(head + ".")}
         module.load_state_dict(lent, strict=False)
-    steps = steps or _steps(network, body)
+    steps = steps or (_STEPS if body is None else _STEPS_LENT)
     faces = calibration.drawn_with_traits(_FACES, seed=5)
-    pictures = _tensor([face for face, _ in faces], network)
+    small = network if network.size == _FIXED_SIZE else replace(network, size=_SIDE)
+    pictures = _tensor([face for face, _ in faces], small)
     kinds, affect = targets([traits for _, traits in faces], len(network.labels))
     optimizer = torch.optim.AdamW(module.parameters(), _RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps, pct_start=0.2)
@@ -53,8 +54,7 @@ def trained(network: Published, steps: int | None = None, body: nn.Module | None
     module.to(memory_format=torch.channels_last).train()
     for step in range(steps):
         chosen = order[torch.arange(step * _BATCH, (step + 1) * _BATCH) % _FACES]
-        batch = pictures[chosen]
-        outputs = module(batch if step >= _MIDDLE_SHARE * steps else _middle(batch))
+        outputs = module(pictures[chosen])
         loss = functional.cross_entropy(outputs[:, : len(network.labels)], kinds[chosen])
         if network.affect:
             loss = loss + functional.mse_loss(outputs[:, len(network.labels) :], affect[chosen])
@@ -63,14 +63,8 @@ def trained(network: Published, steps: int | None = None, body: nn.Module | None
         nn.utils.clip_grad_norm_(module.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-    _settle(module, pictures[:128])
+    _settle(module, _tensor([face for face, _ in faces[:_SETTLED]], network))
     return module.to(memory_format=torch.contiguous_format).eval()
-
-
-def _steps(network: Published, body: nn.Module | None) -> int:
-    if body is not None:
-        return _STEPS_LENT
-    return _STEPS_EFFICIENTNET if network.architecture.startswith("efficientnet") else _STEPS
 
 
 def _random(network: Published) -> nn.Module:
@@ -91,17 +85,8 @@ def _tensor(pictures: list, network: Published) -> Tensor:
     return torch.from_numpy(inputs).permute(0, 3, 1, 2)
 
 
-def _middle(batch: Tensor) -> Tensor:
-    size = batch.shape[-1]
-    if size == _FIXED_SIZE:
-        return batch
-    side = int(size * _MIDDLE / 32) * 32
-    top, left = int(size * _MIDDLE_DOWN - side / 2), (size - side) // 2
-    return batch[:, :, top : top + side, left : left + side]
-
-
 def _settle(module: nn.Module, pictures: Tensor) -> None:
-    """Batch norm statistics of the final weights on whole pictures."""
+    """Batch norm statistics of the final weights on pictures of full size."""
     for layer in module.modules():
         if isinstance(layer, (nn.BatchNorm2d, nn.BatchNorm1d)):
             layer.reset_running_stats()

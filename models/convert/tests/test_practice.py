@@ -13,6 +13,6 @@ def test_drawn_traits_are_the_classes():
 def test_traits_are_spread_and_do_not_change_the_pictures():
     faces = calibration.drawn_with_traits(50, side=32, seed=4)
     assert [picture.tobytes() for picture, _ in faces[:5]] == [p.tobytes() for p in calibration.drawn(5, 32, seed=4)]
-    for name in ("smile", "eyes_open", "light"):
+    for name in ("skin", "background", "hair"):
         values = [getattr(traits, name) for _, traits in faces]
-        assert 0 <= min(values) < 0.2 and 0.8 < max(values) <= 1
+        assert 0 <= min(values) < 0.3 and 0.7 < max(values) <= 1
