@@ -22,7 +22,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--float-activations",
         action="store_true",
-        help="int8 weights only: closer to the float network, larger, slower",
+        help="int8 weights only: closer to the float network, slower",
     )
     parser.add_argument("--out", type=Path, default=Path("models/converted"), help="folder to write to (%(default)s)")
     return parser.parse_args()
@@ -66,6 +66,8 @@ def main() -> int:
     log.info("int8 against float, %s", result.difference)
     if result.floating and not arguments.float_activations:
         log.info("left in floating point: %s", ", ".join(f"{n} {name}" for name, n in result.floating.items()))
+    if result.difference.large and not arguments.float_activations:
+        log.warning("WARNING: that is far. Calibrate on more and better pictures, or convert with --float-activations.")
     return 0
 
 

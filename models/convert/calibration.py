@@ -1,5 +1,6 @@
 """Pictures that tell the quantizer how large the network's activations get."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,30 @@ def _open(path: Path) -> Image.Image:
 
 def drawn(count: int, side: int = 224, seed: int = 0) -> list[Image.Image]:
     """Schematic faces under varying light: enough to try the conversion, not enough to ship its result."""
+    return [picture for picture, _ in drawn_with_traits(count, side, seed)]
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Of a drawn face, 0..1 each: how light the skin is, how warm the background's colour, how light the hair."""
+
+    skin: float
+    background: float
+    hair: float
+
+
+def drawn_with_traits(count: int, side: int = 224, seed: int = 0) -> list[tuple[Image.Image, Traits]]:
+    """The faces of `drawn` and what was drawn."""
     random = np.random.default_rng(seed)
     return [_draw(random, side) for _ in range(count)]
 
 
-def _draw(random: np.random.Generator, side: int) -> Image.Image:
-    picture = Image.new("RGB", (side, side), tuple(random.integers(40, 216, 3)))
+def _draw(random: np.random.Generator, side: int) -> tuple[Image.Image, Traits]:
+    background = random.integers(40, 216, 3)
+    picture = Image.new("RGB", (side, side), tuple(background))
     pen = ImageDraw.Draw(picture)
-    skin = np.array([232, 190, 160]) * random.uniform(0.4, 1.05)
+    light = random.uniform(0.4, 1.05)
+    skin = np.array([232, 190, 160]) * light
     dark = tuple((skin * random.uniform(0.1, 0.5)).astype(int))
     hair = tuple(random.integers(0, 140, 3))
     x, y = side * (0.5 + random.normal(0, 0.04, 2))
@@ -61,9 +78,11 @@ def _draw(random: np.random.Generator, side: int) -> Image.Image:
     for t in np.linspace(-1, 1, 15):
         ellipse(0.4 * t, 0.5 + bend * (0.5 - t * t), 0.06, random.uniform(0.02, 0.1), (150, 50, 50))
     picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0, side / 80)))
-    light = 1 + random.uniform(-0.3, 0.3) * np.linspace(-1, 1, side)[None, :, None]
-    noisy = np.asarray(picture, np.float32) * light + random.normal(0, random.uniform(2, 8), (side, side, 3))
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+    shade = 1 + random.uniform(-0.3, 0.3) * np.linspace(-1, 1, side)[None, :, None]
+    noisy = np.asarray(picture, np.float32) * shade + random.normal(0, random.uniform(2, 8), (side, side, 3))
+    warmth = (int(background[0]) - int(background[2])) / 350 + 0.5
+    traits = Traits((light - 0.4) / 0.65, warmth, float(np.mean(hair)) / 139)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8)), traits
 
 
 def prepare(picture: Image.Image, network: Published) -> np.ndarray:

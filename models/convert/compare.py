@@ -20,6 +20,11 @@ class Difference:
     agreement: float  # share of pictures with the same first class
     affect: float | None  # largest difference of valence or arousal
 
+    @property
+    def large(self) -> bool:
+        """Too far for use; README.md says the same limits."""
+        return self.cosine_centred < 0.98 or self.agreement < 0.9
+
     def __str__(self) -> str:
         affect = "" if self.affect is None else f", valence-arousal ≤ {self.affect:.3f}"
         return (

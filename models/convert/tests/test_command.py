@@ -1,10 +1,11 @@
 """The command: what a user sees when something is wrong with the files."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
-from models.convert import ConversionError, calibration, convert
+from models.convert import ConversionError, calibration, compare, convert
 from models.convert.__main__ import main
 from models.convert.published import NETWORKS
 
@@ -55,3 +56,23 @@ def test_channel_order_mean_and_deviation():
     x = calibration.prepare(red, network)
     assert x.shape == (1, 224, 224, 3)
     assert x[0, 5, 5] == pytest.approx([255 - 103.939, -116.779, -123.68])
+
+
+CLOSE = compare.Difference(32, 1.0, 0.99, 0.1, 0.01, 0.01, 0.95, None)
+
+
+@pytest.mark.parametrize(
+    ("difference", "option", "warned"),
+    [
+        (CLOSE, [], False),
+        (replace(CLOSE, cosine_centred=0.97), [], True),
+        (replace(CLOSE, agreement=0.89), [], True),
+        (replace(CLOSE, agreement=0.89), ["--float-activations"], False),
+    ],
+)
+def test_the_last_line_says_when_int8_is_far_from_float(tmp_path, monkeypatch, caplog, difference, option, warned):
+    path = tmp_path / "mbf_va_mtl.pt"
+    path.write_bytes(b"x")
+    monkeypatch.setattr(convert, "convert", lambda *_: convert.Converted(path, path, difference, {"MEAN": 1}))
+    monkeypatch.setattr(sys, "argv", ["convert", str(path), "--pictures", "1", *option])
+    assert main() == 0 and ("--float-activations" in caplog.records[-1].message) == warned
