@@ -37,11 +37,47 @@ def read(path: Path, size: int, classes: int, outputs: int) -> nn.Module:
     _check_against_runtime(network, model, path, size)
     if outputs > classes:
         split_head(network, _last_linear(network, path, outputs), classes)
+    _freeze_slices(network)
     # onnx2torch hands constants (pads, shapes, axes) around as tensors; running it once on real numbers records the
     # operations alone, which is what the exporter can digest.
     prelu = {torch.ops.aten._prelu_kernel.default: relu_form}
     with torch.no_grad():
         return make_fx(network, decomposition_table=prelu)(torch.zeros(1, 3, size, size))
+
+
+class _Slice(nn.Module):
+    def __init__(self, place: tuple[slice, ...]):
+        super().__init__()
+        self.place = place
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[self.place]
+
+
+def _freeze_slices(network: fx.GraphModule) -> None:
+    """Take the bounds of slices from the constants: read from a tensor while operations are recorded, they fail."""
+    for node in network.graph.nodes:
+        if node.op != "call_module" or type(network.get_submodule(node.target)).__name__ != "OnnxSlice":
+            continue
+        bounds = node.args[1:]
+        if node.kwargs or any(bound is not None and bound.op != "get_attr" for bound in bounds):
+            continue  # not constant: recording says what is wrong
+        starts, ends, *rest = [None if b is None else _constant(network, b.target) for b in bounds]
+        axes = rest[0] if rest and rest[0] is not None else list(range(len(starts)))
+        steps = rest[1] if len(rest) > 1 and rest[1] is not None else [1] * len(starts)
+        if min(axes) < 0 or min(steps) < 1:
+            continue
+        place = [slice(None)] * (max(axes) + 1)
+        for axis, *bound in zip(axes, starts, ends, steps):
+            place[axis] = slice(*bound)
+        network.set_submodule(node.target, _Slice(tuple(place)))
+        node.args = node.args[:1]
+    network.recompile()
+
+
+def _constant(network: fx.GraphModule, path: str) -> list[int]:
+    owner, _, name = path.rpartition(".")
+    return getattr(network.get_submodule(owner), name).tolist()
 
 
 def _fix_input(model: onnx.ModelProto, path: Path, size: int) -> None:

@@ -19,6 +19,18 @@ class WithMaps(torch.nn.Module):
         return x * 2, self.network(x)
 
 
+class WithSlices(torch.nn.Module):
+    """Cuts at places that come from a shape, as DDAMFN does."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        left, right = torch.split(x, [x.shape[3] // 2, x.shape[3] // 2], dim=3)
+        return self.network(torch.cat([right[:, :, 1::2], left[:, :, ::2]], dim=3))
+
+
 def export(module, path):
     torch.onnx.export(
         module,
@@ -57,6 +69,15 @@ def test_scores_are_found_among_several_outputs(tiny, tmp_path):
     with torch.no_grad():
         expression, _ = onnx_file.read(path, SIZE, 8, 10)(x)
         assert torch.allclose(expression, tiny(x)[:, :8], atol=1e-5)
+
+
+def test_slices_keep_their_places(tiny, tmp_path):
+    path = tmp_path / "slices.onnx"
+    export(WithSlices(tiny).eval(), path)
+    x = torch.randn(1, 3, SIZE, SIZE)
+    with torch.no_grad():
+        expression, _ = onnx_file.read(path, SIZE, 8, 10)(x)
+        assert torch.allclose(expression, WithSlices(tiny)(x)[:, :8], atol=1e-5)
 
 
 def test_other_size_is_refused(path):
