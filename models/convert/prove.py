@@ -29,7 +29,7 @@ _CALIBRATING, _HELD_OUT, _HELD_OUT_SEED = 64, 64, 3
 
 def suffixes(name: str) -> tuple[str, ...]:
     """The formats in which a network is published."""
-    return (".h5",) if name == "mobilenet_7" else (".pt", ".onnx")
+    return {"mobilenet_7": (".h5",), "mt_ddamfn": (".pt",)}.get(name, (".pt", ".onnx"))
 
 
 def write_like_published(module: nn.Module, network: Published, suffix: str, folder: Path) -> Path:
