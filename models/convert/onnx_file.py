@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from . import ConversionError
-from .rewrite import relu_form, split_head
+from .rewrite import relu_form, softmax_flat, split_head
 
 # Largest difference to ONNX Runtime, in units of the largest output, that rounding explains.
 _TOLERANCE = 1e-3
@@ -34,50 +34,34 @@ def read(path: Path, size: int, classes: int, outputs: int) -> nn.Module:
     _fix_input(model, path, size)
     network = onnx2torch.convert(_fold_constants(model)).eval()
     _keep_output(network, path, size, outputs)
-    _check_against_runtime(network, model, path, size)
     if outputs > classes:
         split_head(network, _last_linear(network, path, outputs), classes)
-    _freeze_slices(network)
-    # onnx2torch hands constants (pads, shapes, axes) around as tensors; running it once on real numbers records the
-    # operations alone, which is what the exporter can digest.
-    prelu = {torch.ops.aten._prelu_kernel.default: relu_form}
+    recorded = _record(network, size)
+    _check_against_runtime(recorded, model, path, size)
+    return recorded
+
+
+def _record(network: nn.Module, size: int) -> fx.GraphModule:
+    """The operations alone: onnx2torch hands constants (pads, shapes, axes) around as tensors, which the exporter
+    cannot digest.
+
+    The tensors are read while one picture runs through; should one depend on the picture, the check against ONNX
+    Runtime on another picture shows it.
+    """
+    rewritten = {
+        torch.ops.aten._prelu_kernel.default: relu_form,
+        torch.ops.aten._softmax.default: softmax_flat,
+    }
     with torch.no_grad():
-        return make_fx(network, decomposition_table=prelu)(torch.zeros(1, 3, size, size))
-
-
-class _Slice(nn.Module):
-    def __init__(self, place: tuple[slice, ...]):
-        super().__init__()
-        self.place = place
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x[self.place]
-
-
-def _freeze_slices(network: fx.GraphModule) -> None:
-    """Take the bounds of slices from the constants: read from a tensor while operations are recorded, they fail."""
-    for node in network.graph.nodes:
-        if node.op != "call_module" or type(network.get_submodule(node.target)).__name__ != "OnnxSlice":
-            continue
-        bounds = node.args[1:]
-        if node.kwargs or any(bound is not None and bound.op != "get_attr" for bound in bounds):
-            continue  # not constant: recording says what is wrong
-        starts, ends, *rest = [None if b is None else _constant(network, b.target) for b in bounds]
-        axes = rest[0] if rest and rest[0] is not None else list(range(len(starts)))
-        steps = rest[1] if len(rest) > 1 and rest[1] is not None else [1] * len(starts)
-        if min(axes) < 0 or min(steps) < 1:
-            continue
-        place = [slice(None)] * (max(axes) + 1)
-        for axis, *bound in zip(axes, starts, ends, steps):
-            place[axis] = slice(*bound)
-        network.set_submodule(node.target, _Slice(tuple(place)))
-        node.args = node.args[:1]
-    network.recompile()
-
-
-def _constant(network: fx.GraphModule, path: str) -> list[int]:
-    owner, _, name = path.rpartition(".")
-    return getattr(network.get_submodule(owner), name).tolist()
+        record = make_fx(network, decomposition_table=rewritten, _error_on_data_dependent_ops=False)
+        recorded = record(torch.zeros(1, 3, size, size))
+    bilinear = torch.ops.aten.upsample_bilinear2d
+    for node in recorded.graph.nodes:
+        if node.target is bilinear.default:  # the exporter has an operation for the other form alone
+            node.target, node.args, node.kwargs = bilinear.vec, (*node.args[:3], None), {}
+    recorded.graph.eliminate_dead_code()  # the readings
+    recorded.recompile()
+    return recorded
 
 
 def _fix_input(model: onnx.ModelProto, path: Path, size: int) -> None:
@@ -127,10 +111,11 @@ def _check_against_runtime(network: nn.Module, model: onnx.ModelProto, path: Pat
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours = network(x).numpy()
+        outputs = network(x)
+    ours = (outputs if isinstance(outputs, Tensor) else torch.cat(list(outputs), 1)).numpy()
     theirs = next(y for y in session.run(None, {session.get_inputs()[0].name: x.numpy()}) if y.shape == ours.shape)
     if not np.abs(ours - theirs).max() <= _TOLERANCE * np.abs(theirs).max():
-        raise ConversionError(f"{path} came out of onnx2torch with other results than ONNX Runtime gives")
+        raise ConversionError(f"{path} came out in PyTorch with other results than ONNX Runtime gives")
 
 
 def _last_linear(network: fx.GraphModule, path: Path, outputs: int) -> str:

@@ -55,6 +55,15 @@ def replace_prelu(network: nn.Module) -> None:
             network.set_submodule(path, ReluForm(layer))
 
 
+def softmax_flat(x: Tensor, dim: int, _half_to_float: bool = False) -> Tensor:
+    """Softmax over the last of two dimensions: the converter turns the four of N×C×H×W around, and takes apart a
+    softmax that is not over the last one then; there is no int8 division."""
+    if x.dim() <= 2:
+        return NotImplemented  # for `make_fx`: nothing to rewrite
+    moved = x.transpose(dim, -1)
+    return moved.flatten(0, -2).softmax(-1).view(moved.shape).transpose(dim, -1)
+
+
 class LinearAttention(nn.Module):
     """timm's `LinearSelfAttention` (MobileViT v2) with the channels last.
 

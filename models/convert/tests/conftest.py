@@ -1,4 +1,4 @@
-"""`pytest models/convert` runs in seconds to a minute; `--full` also converts every network with random weights."""
+"""`pytest models/convert` takes up to a minute; `--full` also trains every network briefly and converts it."""
 
 import os
 from pathlib import Path

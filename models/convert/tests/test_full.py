@@ -14,18 +14,22 @@ trained = functools.cache(practice.trained)
 
 @pytest.mark.full
 @pytest.mark.parametrize(("name", "suffix"), CASES)
-def test_int8_follows_float(name, suffix, tmp_path, library):
+@pytest.mark.parametrize("float_activations", [False, True])
+def test_the_result_follows_the_network(name, suffix, float_activations, tmp_path, library):
     network = NETWORKS[name]
     source = prove.write_like_published(trained(network), network, suffix, tmp_path)
     held_out = calibration.drawn(32, seed=3)
-    result = convert.convert(
-        source, network, calibration.drawn(64, seed=2), held_out, "calibrated on drawn faces", tmp_path
-    )
-    assert not result.floating
-    # Lower than what is asked for use: DDAMFN++ loses most, and this is a test of the conversion.
-    assert result.difference.cosine_centred > 0.9, result.difference
+    calibrating = calibration.drawn(64, seed=2)
+    result = convert.convert(source, network, calibrating, held_out, "drawn faces", tmp_path, float_activations)
     classes = len(network.labels)
     inputs = [calibration.prepare(face, network) for face in held_out]
     reference = compare.outputs_of(convert.TorchRunner(convert.load(source, network), network), inputs, classes)
     found = compare.difference(reference, compare.outputs_of(CRunner(result.model, library), inputs, classes))
-    assert found.cosine_centred > 0.9, found
+    if float_activations:
+        limit = 0.98
+    else:
+        # Far lower than what use asks for: this tests the conversion; README.md says which network loses how much.
+        limit = 0.6
+        assert not result.floating
+    assert result.difference.cosine_centred > limit, result.difference
+    assert found.cosine_centred > limit, found

@@ -31,6 +31,20 @@ class WithSlices(torch.nn.Module):
         return self.network(torch.cat([right[:, :, 1::2], left[:, :, ::2]], dim=3))
 
 
+class WithAttention(torch.nn.Module):
+    """Reshapes, repeats, resizes and takes a softmax over places, as MobileViT does."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        small = torch.nn.functional.interpolate(x, size=(SIZE // 2, SIZE // 2), mode="bilinear", align_corners=False)
+        places = small.reshape(x.shape[0], 3, -1, 4)
+        context = (places * places.softmax(-1)).sum(-1, keepdim=True).expand_as(places)
+        return self.network(x + context.reshape(small.shape).repeat(1, 1, 2, 2))
+
+
 def export(module, path):
     torch.onnx.export(
         module,
@@ -78,6 +92,17 @@ def test_slices_keep_their_places(tiny, tmp_path):
     with torch.no_grad():
         expression, _ = onnx_file.read(path, SIZE, 8, 10)(x)
         assert torch.allclose(expression, WithSlices(tiny)(x)[:, :8], atol=1e-5)
+
+
+def test_attention_is_the_same_and_its_softmax_flat(tiny, tmp_path):
+    path = tmp_path / "attention.onnx"
+    export(WithAttention(tiny).eval(), path)
+    x = torch.randn(1, 3, SIZE, SIZE)
+    network = onnx_file.read(path, SIZE, 8, 10)
+    with torch.no_grad():
+        assert torch.allclose(network(x)[0], WithAttention(tiny)(x)[:, :8], atol=1e-5)
+    softmax = next(node for node in network.graph.nodes if "softmax" in str(node.target))
+    assert softmax.meta["tensor_meta"].shape == (3 * SIZE * SIZE // 16, 4)
 
 
 def test_other_size_is_refused(path):
