@@ -43,6 +43,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.step not in ("train", "export") and given.data is None:
         parser.error(f"{given.step} needs --data")
+    if given.step == "train" and given.resume and given.start:
+        parser.error("--resume goes on from the checkpoint, --start from a file: give one of them")
 
     from . import steps as do
     from .train import Recipe

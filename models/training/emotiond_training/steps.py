@@ -38,8 +38,13 @@ def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | 
     sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
     folder = "package/models/faceres-deep"
     backbone = read_tfjs(member(work, "human-models", f"{folder}.json"), member(work, "human-models", f"{folder}.bin"))
-    exported = Exported(**layers(start.read_bytes())) if start else None
-    trainer = Trainer(recipe, sets, work, backbone, exported)
+    try:
+        exported = Exported(**layers(start.read_bytes())) if start else None
+        trainer = Trainer(recipe, sets, work, backbone, exported)
+    except (KeyError, ValueError) as error:
+        if not start:
+            raise
+        raise SystemExit(f"{start}: not a network that this package has exported ({error})") from error
     if resume or polish and not start:
         trainer.resume(work / "checkpoint.pt", polish)
     trainer.run()
