@@ -11,6 +11,7 @@ def main() -> None:
     for name, about in (
         ("prepare", "cut the training faces as the runtime does, and ask the action-unit teacher"),
         ("train", "train the network"),
+        ("label", "ask several finished networks about each training face, for `train --taught`"),
         ("export", "fit the action-unit head and write the float TensorFlow Lite file"),
         ("quantize", "write the int8 file and its manifest"),
         ("evaluate", "measure one manifest's model"),
@@ -33,6 +34,10 @@ def main() -> None:
             goes_on.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
             goes_on.add_argument("--polish", action="store_true",
                                  help="a short second run from its averaged weights: mild augmentation, a lower rate")
+            step.add_argument("--taught", type=float, default=0.0, metavar="SHARE",
+                              help="share of what `label` wrote in the targets, 0 to 1")
+        if name == "label":
+            step.add_argument("checkpoints", nargs="+", type=Path, help="checkpoint.pt of several work folders")
         if name == "evaluate":
             step.add_argument("--model", type=Path, required=True, help="the manifest")
             step.add_argument("sets", nargs="+", help="ferplus-valid, ferplus-test, expw-valid, scenes")
@@ -41,7 +46,7 @@ def main() -> None:
         if name == "compare":
             step.add_argument("--reference", type=Path, help="a TensorFlow Lite file of EfficientNet-B0 at 224 px, to time")
     given = parser.parse_args()
-    if given.step not in ("train", "export") and given.data is None:
+    if given.step not in ("train", "label", "export") and given.data is None:
         parser.error(f"{given.step} needs --data")
     if given.step == "train" and given.resume and given.start:
         parser.error("--resume goes on from the checkpoint, --start from a file: give one of them")
@@ -53,8 +58,11 @@ def main() -> None:
         do.prepare(given.data, given.work)
     elif given.step == "train":
         make = Recipe.polish if given.polish else Recipe
-        recipe = make(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed)
+        recipe = make(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed,
+                      taught=given.taught)
         do.train(given.work, recipe, given.resume, given.polish, given.start)
+    elif given.step == "label":
+        do.label(given.work, given.checkpoints)
     elif given.step == "export":
         do.export(given.work)
     elif given.step == "quantize":

@@ -12,12 +12,15 @@ from .network import EmotionNet, equalize, folded
 SIGNATURE = "serving_default"
 
 
-class Exported(nn.Module):
-    """NHWC in; expression logits and, where there is a head, action-unit logits out."""
+class ForExport(nn.Module):
+    """NHWC in; expression logits and, where there is a head, action-unit logits out.
+
+    `faces` float32 `[n, 3, size, size]` in -1..1 gives the ranges to equalize channels by.
+    """
 
     def __init__(self, net: EmotionNet, faces: torch.Tensor):
         super().__init__()
-        self.net = folded(net)
+        self.net = folded(net.to(memory_format=torch.contiguous_format))
         equalize(self.net, faces)
 
     def forward(self, x: torch.Tensor):
@@ -26,12 +29,10 @@ class Exported(nn.Module):
         return expression if self.net.units is None else (expression, self.net.units(features))
 
 
-def export_float(net: EmotionNet, faces: np.ndarray, path: Path) -> None:
-    """`faces` float32 `[n, size, size, 3]` in -1..1 gives the ranges to equalize channels by."""
+def write_float(model: ForExport, size: int, path: Path) -> None:
     import litert_torch
 
-    model = Exported(net.to(memory_format=torch.contiguous_format), torch.from_numpy(faces).permute(0, 3, 1, 2)).eval()
-    size = faces.shape[1]
+    model = model.to(memory_format=torch.contiguous_format).eval()
     litert_torch.convert(model, (torch.zeros(1, size, size, 3),)).export(str(path))
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import data, evaluation, manifest, peers, teacher, units
+from . import data, ensemble, evaluation, manifest, peers, teacher, units
 from .augment import centre
 from .clibrary import CModel, interleaved_times, load_library
 from .contract import LABELS
-from .export import export_float, quantize
+from .export import ForExport, quantize, write_float
 from .faces import load
 from .flatbuffer import layers
-from .network import EmotionNet, read_tfjs
+from .network import read_tfjs
+from .rounding import learn_rounding
 from .runtime import Model, to_tensor
 from .sources import member
 from .start import Exported
@@ -24,6 +25,8 @@ from .train import FaceSet, Recipe, Trainer
 NAME, VERSION = "emotiond-mtl", "1.0.0"
 TASK = "teacher/face_landmarker_v2_with_blendshapes.task"
 TAUGHT = (6000, 1000)  # faces of each set that the teacher looks at: training, held out
+TO_ROUND = f"{NAME}-to-round.tflite"
+ROUNDING_VIEWS = 12_800  # of faces, while the network learns to be rounded
 CALIBRATION = 160  # faces of each set that give the activations' ranges
 PEER_SCALES = (0.9, 1.0, 1.15, 1.3)
 
@@ -36,6 +39,9 @@ def prepare(data_dir: Path, work: Path) -> None:
 
 def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | None) -> None:
     sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
+    if recipe.taught:
+        for faces in sets:
+            faces.taught = torch.from_numpy(np.load(ensemble.path(work, faces.name)))
     folder = "package/models/faceres-deep"
     backbone = read_tfjs(member(work, "human-models", f"{folder}.json"), member(work, "human-models", f"{folder}.bin"))
     try:
@@ -50,23 +56,28 @@ def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | 
     trainer.run()
 
 
-def trained(work: Path) -> tuple[EmotionNet, int]:
-    """The averaged network of the last checkpoint, and the input size it ended with."""
-    state = torch.load(work / "checkpoint.pt", weights_only=True)
-    net = EmotionNet(len(LABELS))
-    net.load_state_dict(state["average"])
-    return net.eval(), state["size"]
+def label(work: Path, checkpoints: list[Path]) -> None:
+    """What the networks of several checkpoints say of each training face, for `train --taught`."""
+    for name in ("ferplus", "expw"):
+        np.save(ensemble.path(work, name), ensemble.agree(FaceSet.load(work, name), checkpoints))
 
 
 def export(work: Path) -> None:
-    """Fit the action-unit head on the finished trunk and write the float file into the work folder."""
+    """Fit the action-unit head on the finished trunk and write two float files into the work folder.
+
+    The first is the network as trained; the second has learned to be rounded and is what `quantized` rounds.
+    """
     torch.manual_seed(1)
-    net, size = trained(work)
+    net, size = ensemble.trained(work / "checkpoint.pt")
     agreement = units.fit(net, work, size)
     (work / "units.json").write_text(json.dumps(agreement, indent=1))
-    path = work / f"{NAME}-float.tflite"
-    export_float(net, _calibration(work, size), path)
-    _describe(path, work, size)
+    faces = torch.from_numpy(_calibration(work, size)).permute(0, 3, 1, 2)
+    model = ForExport(net, faces)
+    write_float(model, size, work / f"{NAME}-float.tflite")
+    _describe(work / f"{NAME}-float.tflite", work, size)
+    sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
+    learn_rounding(model.net, [s.image[torch.from_numpy(s.split == 0)] for s in sets], faces, ROUNDING_VIEWS)
+    write_float(model, size, work / TO_ROUND)
 
 
 def _calibration(work: Path, size: int) -> np.ndarray:
@@ -83,7 +94,7 @@ def quantized(data_dir: Path, work: Path, models: Path) -> None:
     """The int8 file and its manifest, with a temperature fitted on FER+'s validation split."""
     size = Model(work / f"{NAME}-float.toml").size
     path = models / f"{NAME}.tflite"
-    quantize(work / f"{NAME}-float.tflite", _calibration(work, size), path)
+    quantize(work / TO_ROUND, _calibration(work, size), path)
     _describe(path, models, size)
     validation = load("ferplus-valid", data_dir, work)
     for folder, file in ((work, work / f"{NAME}-float.tflite"), (models, path)):

@@ -26,6 +26,7 @@ from .augment import augment, centre
 from .contract import LABELS
 from .metrics import softmax, summary
 from .network import EmotionNet, folded, load_backbone
+from .sharpness import gradient_nearby
 from .start import Exported, load_exported
 
 # Debian 12's PyTorch 1.13 runs the quick test. It lacks ReLU6's gradient in bfloat16, and its loader of plain tensors
@@ -35,7 +36,9 @@ MIXED = SAFE_LOAD = not torch.__version__.startswith("1.")
 
 @dataclass
 class Recipe:
-    stages: list = field(default_factory=lambda: [(0.0, 64), (0.4, 80), (0.65, 96)])  # (progress, input size)
+    # (progress, input size). The trunk was pretrained at 224 px and knows little of smaller pictures: trained from large
+    # to small it keeps what it knows.
+    stages: list = field(default_factory=lambda: [(0.0, 160), (0.48, 128)])
     epochs: float = 8.0
     minutes: float | None = None
     batch: int = 64
@@ -47,18 +50,20 @@ class Recipe:
     smoothing: float = 0.1  # of ExpW's labels
     expw_weight: float = 0.6
     bootstrap: float = 0.4  # share of the network's own view in ExpW's targets, late in training
-    strength: float = 0.8  # of augmentation
+    strength: float = 0.5  # of augmentation
+    sharpness: float = 0.0  # radius within which the loss shall be flat (`sharpness.py`); costs a second pass
+    taught: float = 0.0  # share of an ensemble's view in the targets, in place of `bootstrap`
     seed: int = 1
     workers: int = 2
 
     @classmethod
     def polish(cls, **given) -> "Recipe":
-        """A short second run from the averaged weights: full size, mild augmentation, a quarter of the rate.
+        """A second run from the averaged weights: down to the final size, half the rate.
 
-        Strong augmentation leaves the network short of what it can fit (FER+ accuracy on its own training faces was
-        85 %); it also never shows it a face as cameras mostly do.
+        Labels alone are soon learned by heart, so without an ensemble's view it looks for a flat minimum.
         """
-        return cls(stages=[(0.0, 96)], rate=1.2e-4, strength=0.3, **given)
+        flat = 0.0 if given.get("taught") else 0.5
+        return cls(stages=[(0.0, 112), (0.65, 104)], rate=2.5e-4, sharpness=flat, **given)
 
 
 # How often one epoch shows a face of each class, in the order of LABELS.
@@ -72,6 +77,7 @@ class FaceSet:
     target: torch.Tensor
     majority: np.ndarray
     split: np.ndarray
+    taught: torch.Tensor | None = None  # float32 `[n, 8]`: what an ensemble says (`ensemble.py`)
 
     @classmethod
     def load(cls, work: Path, name: str) -> "FaceSet":
@@ -125,6 +131,7 @@ class Trainer:
         self.log: list[dict] = []
         self.before = (0.0, 0.0)  # epochs and minutes of an earlier run that this one polishes
         self.queues = [np.empty(0, int) for _ in sets]
+        self.near = None  # each worker's own copy of the weights, for `sharpness`
 
     def _groups(self) -> list[dict]:
         rate, net = self.recipe.rate, self.net
@@ -204,40 +211,56 @@ class Trainer:
                 self.losses = []
 
     def _step(self, size: int, counts: list[int], lowest, progress: float) -> float:
-        recipe = self.recipe
-        inputs, targets, weights = [], [], []
-        for i, (faces, count) in enumerate(zip(self.sets, counts, strict=True)):
-            index = self._draw(count, i)
-            inputs.append(augment(faces.image[index], size, self.rng, recipe.strength))
-            targets.append(faces.target[index])
-            noisy = faces.name == "expw"
-            weights.append(torch.full((count,), recipe.expw_weight if noisy else 1.0))
-        x = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
-        target, weight = torch.cat(targets), torch.cat(weights)
-        with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
-            with torch.no_grad():
-                x = lowest(x)
-            features = self.net.trunk[recipe.frozen:](x).mean((2, 3))
-        logits = self.net.expression(self.net.dropout(self.net.norm(features.float())))
-        target = self._soften(target, weight < 1, logits.detach(), progress)
-        loss = (F.cross_entropy(logits, target, reduction="none") * weight).sum() / weight.sum()
+        x, target, weight = self._batch(size, counts, lowest)
+
+        def loss_of(net: EmotionNet) -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
+                features = net.trunk[self.recipe.frozen:](x).mean((2, 3))
+            logits = net.expression(net.dropout(net.norm(features.float())))
+            wanted = target if self.recipe.taught else self._own_view(target, weight < 1, logits.detach(), progress)
+            return (F.cross_entropy(logits, wanted, reduction="none") * weight).sum() / weight.sum()
+
         warm = min(1.0, (self.step + 1) / 150)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        if self.recipe.sharpness:
+            self.near = self.near or copy.deepcopy(self.net)
+            loss = gradient_nearby(self.net, self.near, loss_of, self.recipe.sharpness)
+        else:
+            loss = loss_of(self.net)
+            loss.backward()
         self.optimizer.step()
         self.step += 1
         self._follow()
         return float(loss.detach())
 
-    def _soften(self, target, noisy, logits, progress):
-        smooth = self.recipe.smoothing
-        soft = target * (1 - smooth) + smooth / target.shape[1]
-        if progress > 0.35:
-            share = self.recipe.bootstrap
-            soft = (1 - share) * soft + share * logits.softmax(1)
-        return torch.where(noisy[:, None], soft, target)
+    def _batch(self, size: int, counts: list[int], lowest) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Augmented faces after the lowest layers, their targets, and how much each counts."""
+        inputs, targets, weights = [], [], []
+        for i, (faces, count) in enumerate(zip(self.sets, counts, strict=True)):
+            index = self._draw(count, i)
+            inputs.append(augment(faces.image[index], size, self.rng, self.recipe.strength))
+            targets.append(self._targets(faces, index))
+            weights.append(torch.full((count,), self.recipe.expw_weight if faces.name == "expw" else 1.0))
+        x = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=MIXED), torch.no_grad():
+            x = lowest(x)
+        return x, torch.cat(targets), torch.cat(weights)
+
+    def _targets(self, faces: FaceSet, index: np.ndarray) -> torch.Tensor:
+        target = faces.target[index]
+        if faces.name == "expw":
+            smooth = self.recipe.smoothing
+            target = target * (1 - smooth) + smooth / target.shape[1]
+        if share := self.recipe.taught:
+            target = (1 - share) * target + share * faces.taught[index]
+        return target
+
+    def _own_view(self, target, noisy, logits, progress):
+        """Noisy labels, late in training, mixed with what the network itself holds of the face."""
+        share = self.recipe.bootstrap if progress > 0.35 else 0.0
+        return torch.where(noisy[:, None], (1 - share) * target + share * logits.softmax(1), target)
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -1,13 +1,18 @@
 """Needs PyTorch: the network and a few steps of training on synthetic faces."""
 
+import time
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from emotiond_training import rounding  # noqa: E402
 from emotiond_training.augment import augment, centre, jpeg_like  # noqa: E402
 from emotiond_training.data import CACHE, ferplus_targets  # noqa: E402
+from emotiond_training.ensemble import agree  # noqa: E402
 from emotiond_training.network import EmotionNet, equalize, folded  # noqa: E402
+from emotiond_training.sharpness import gradient_nearby  # noqa: E402
 from emotiond_training.start import Exported, load_exported  # noqa: E402
 from emotiond_training.train import FaceSet, Recipe, Trainer  # noqa: E402
 
@@ -81,6 +86,43 @@ def test_training_starts_where_an_exported_network_stands():
         load_exported(other, Exported(exported.plain[1:], exported.depthwise, heads), x)
 
 
+@torch.no_grad()
+def test_weights_fall_on_the_grid_of_their_channel():
+    weight = torch.randn(4, 3, 3, 3) * torch.tensor([1.0, 10.0, 1e-3, 1e-5])[:, None, None, None]
+    steps = rounding.on_grid(weight) / rounding.grid(weight)
+    assert torch.allclose(steps, steps.round(), atol=1e-3)
+    assert steps.abs().flatten(1).amax(1).round().tolist() == [rounding.STEPS] * 4
+
+
+def test_a_network_learns_to_be_rounded(monkeypatch):
+    # A network of random weights makes noise of rounding, of which little can be unlearned: five bits leave enough.
+    monkeypatch.setattr(rounding, "STEPS", 15)
+    net, x = settled(), faces(64, 32)
+    with torch.no_grad():
+        wanted = net(x)[:, :8]
+    plain = folded(net)
+    equalize(plain, x)
+
+    @torch.no_grad()
+    def lost() -> float:
+        return float(rounding.divergence(rounding.Rounded(plain, x)(x)[:, :8], wanted))
+
+    before = lost()
+    pictures = ((x.permute(0, 2, 3, 1) + 1) * 127.5).round().to(torch.uint8)
+    rounding.learn_rounding(plain, [pictures, pictures], x, views=64 * 40, rate=0.005)
+    assert lost() < 0.9 * before
+
+
+def test_the_gradient_nearby_is_that_of_the_worst_point():
+    # The loss w^4 / 4 at 1: uphill is away from zero, and the step is the radius in units of |w| + 0.01.
+    net = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(net.weight)
+    near = torch.nn.Linear(1, 1, bias=False)
+    loss = gradient_nearby(net, near, lambda n: n.weight.pow(4).sum() / 4, 0.5)
+    assert float(loss) == pytest.approx(0.25) and net.weight.item() == 1
+    assert net.weight.grad.item() == pytest.approx((1 + 0.5 * 1.01) ** 3)
+
+
 def test_augmentation_keeps_shape_range_and_seed():
     images = torch.randint(0, 256, (6, CACHE, CACHE, 3), dtype=torch.uint8)
     first = augment(images, 64, torch.Generator().manual_seed(3))
@@ -107,9 +149,11 @@ def test_ferplus_votes_drop_outliers_and_mark_unknown():
     assert list(majority) == [0, -1]
 
 
-def test_a_few_steps_learn_and_a_checkpoint_resumes(tmp_path):
+@pytest.mark.parametrize("sharpness", [0.0, 0.2])
+def test_a_few_steps_learn_and_a_checkpoint_resumes(tmp_path, sharpness):
     sets = [synthetic("ferplus", False), synthetic("expw", True)]
-    recipe = Recipe(stages=[(0.0, 32)], epochs=4, batch=16, rate=2e-3, frozen=1, average=0.8, workers=1, strength=0.2)
+    recipe = Recipe(stages=[(0.0, 32)], epochs=4, batch=16, rate=2e-3, frozen=1, average=0.8, workers=1, strength=0.2,
+                    sharpness=sharpness)
     trainer = Trainer(recipe, sets, tmp_path, None)
     trainer.run()
     # Too few steps for the normalization's running statistics to settle, so the loss is what tells.
@@ -119,3 +163,18 @@ def test_a_few_steps_learn_and_a_checkpoint_resumes(tmp_path):
     assert other.step == trainer.step and other.seen.value == trainer.seen.value
     for mine, theirs in zip(other.average.parameters(), trainer.average.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_an_ensemble_labels_the_training_faces_and_nothing_else(tmp_path):
+    faces = synthetic("expw", True)
+    recipe = Recipe(stages=[(0.0, 32)], epochs=0.2, batch=16, workers=1, taught=0.25)
+    trainer = Trainer(recipe, [faces], tmp_path, None)
+    trainer.size, trainer.began = 32, time.monotonic()
+    trainer.save()
+    labels = agree(faces, [tmp_path / "checkpoint.pt"] * 2)
+    assert labels.shape == (96, 8) and labels.dtype == np.float32
+    assert labels[faces.split == 0].sum(1) == pytest.approx(1) and not labels[faces.split == 1].any()
+    faces.taught = torch.from_numpy(labels)
+    mixed = trainer._targets(faces, np.array([3]))[0]
+    assert mixed.sum().item() == pytest.approx(1)
+    assert mixed[1].item() == pytest.approx(0.75 * (0.9 + 0.1 / 8) + 0.25 * labels[3, 1])

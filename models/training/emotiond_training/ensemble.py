@@ -1,0 +1,39 @@
+"""Labels from several finished networks: what they say together of each training face is better than what one learns alone.
+
+One rater's labels (ExpW) are noisy, and ten raters' are few. The mean of networks that were trained apart, each asked
+for the face and its mirror image, is a better target (Hinton, Vinyals and Dean 2015) and costs the student nothing.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .contract import LABELS
+from .network import EmotionNet
+from .train import SAFE_LOAD, FaceSet, predict
+
+
+def trained(checkpoint: Path) -> tuple[EmotionNet, int]:
+    """The averaged network of a checkpoint, and the input size it ended with."""
+    state = torch.load(checkpoint, weights_only=SAFE_LOAD)
+    net = EmotionNet(len(LABELS))
+    net.load_state_dict(state["average"])
+    return net.eval(), state["size"]
+
+
+def agree(faces: FaceSet, checkpoints: list[Path]) -> np.ndarray:
+    """Probabilities `[n, 8]`, float32, of the mean of all logits; for pictures that are not trained on, zeros."""
+    index = np.flatnonzero((faces.split == 0) & (faces.majority >= 0))
+    logits = np.zeros((len(index), len(LABELS)), np.float32)
+    for checkpoint in checkpoints:
+        net, size = trained(checkpoint)
+        for mirrored in (False, True):
+            logits += predict(net, faces, index, size, mirrored)
+    out = np.zeros((len(faces.split), len(LABELS)), np.float32)
+    out[index] = torch.from_numpy(logits / (2 * len(checkpoints))).softmax(1).numpy()
+    return out
+
+
+def path(work: Path, name: str) -> Path:
+    return work / f"{name}-ensemble.npy"
