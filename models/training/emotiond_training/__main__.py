@@ -33,7 +33,7 @@ def main() -> None:
             goes_on = step.add_mutually_exclusive_group()
             goes_on.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
             goes_on.add_argument("--polish", action="store_true",
-                                 help="a short second run from its averaged weights: mild augmentation, a lower rate")
+                                 help="a second run from its averaged weights, down to the final size at a lower rate")
             step.add_argument("--taught", type=float, default=0.0, metavar="SHARE",
                               help="share of what `label` wrote in the targets, 0 to 1")
         if name == "label":
@@ -48,6 +48,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.step not in ("train", "label", "export") and given.data is None:
         parser.error(f"{given.step} needs --data")
+    if given.step == "train" and not 0 <= given.taught <= 1:
+        parser.error(f"--taught is a share from 0 to 1, not {given.taught}")
     if given.step == "train" and given.resume and given.start:
         parser.error("--resume goes on from the checkpoint, --start from a file: give one of them")
 

