@@ -24,7 +24,7 @@ def trained(checkpoint: Path) -> tuple[EmotionNet, int]:
 
 def agree(faces: FaceSet, checkpoints: list[Path]) -> np.ndarray:
     """Probabilities `[n, 8]`, float32, of the mean of all logits; for pictures that are not trained on, zeros."""
-    index = np.flatnonzero((faces.split == 0) & (faces.majority >= 0))
+    index = faces.labelled(0)
     logits = np.zeros((len(index), len(LABELS)), np.float32)
     for checkpoint in checkpoints:
         net, size = trained(checkpoint)

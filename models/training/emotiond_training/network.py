@@ -74,6 +74,10 @@ class EmotionNet(nn.Module):
         self.expression = nn.Linear(channels, expressions)
         self.units = nn.Linear(channels, units) if units else None
 
+    def heads(self) -> list[nn.Linear]:
+        """In the order of their outputs."""
+        return [head for head in (self.expression, self.units) if head is not None]
+
     def features(self, x: torch.Tensor) -> torch.Tensor:
         return self.trunk(x).mean((2, 3))
 
@@ -158,7 +162,7 @@ def folded(net: EmotionNet) -> EmotionNet:
         layer.norm = nn.Identity()
     scale = out.norm.weight / (out.norm.running_var + out.norm.eps).sqrt()
     shift = out.norm.bias - out.norm.running_mean * scale
-    for head in filter(None, (out.expression, out.units)):
+    for head in out.heads():
         head.bias = nn.Parameter(head.bias + head.weight @ shift)
         head.weight = nn.Parameter(head.weight * scale)
     out.norm = nn.Identity()
@@ -194,8 +198,7 @@ def equalize(net: EmotionNet, faces: torch.Tensor, room: float = 1.15) -> None:
             following = net.trunk[i + 1].conv
             following.weight.mul_(share[:, None, None, None] if following.groups > 1 else share[:, None, None])
         else:
-            heads = [head for head in (net.expression, net.units) if head is not None]
-            for head in heads:
+            for head in net.heads():
                 head.weight = nn.Parameter((head.weight * share)[:, ~silent])
                 head.in_features = int((~silent).sum())
             layer.conv.weight = nn.Parameter(layer.conv.weight[~silent])

@@ -52,7 +52,7 @@ class Rounded(nn.Module):
         super().__init__()
         self.net = net
         self.tops = ranges(net, faces)
-        self.parts = [*(layer.conv for layer in net.trunk), *heads(net)]
+        self.parts = [*(layer.conv for layer in net.trunk), *net.heads()]
         self.sizes = [grid(part.weight) for part in self.parts]
         self.weights = nn.ParameterList([part.weight.detach() / size for part, size in zip(self.parts, self.sizes, strict=True)])
         self.biases = nn.ParameterList([part.bias.detach().clone() for part in self.parts])
@@ -78,10 +78,6 @@ class Rounded(nn.Module):
         for part, weight, size, bias in zip(self.parts, self.weights, self.sizes, self.biases, strict=True):
             part.weight.copy_(weight * size)
             part.bias.copy_(bias)
-
-
-def heads(net: EmotionNet) -> list[nn.Linear]:
-    return [head for head in (net.expression, net.units) if head is not None]
 
 
 @torch.no_grad()
@@ -118,7 +114,7 @@ def learn_rounding(net: EmotionNet, sets: list[torch.Tensor], faces: torch.Tenso
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             features = teacher.features(x)
-            wanted = torch.cat([head(features) for head in heads(teacher)], 1)
+            wanted = torch.cat([head(features) for head in teacher.heads()], 1)
         said = student(x)
         loss = divergence(said[:, :expressions], wanted[:, :expressions])
         if said.shape[1] > expressions:

@@ -86,7 +86,7 @@ class FaceSet:
                    stored["majority"], stored["split"])
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        use = np.flatnonzero((self.split == 0) & (self.majority >= 0))
+        use = self.labelled(0)
         return rng.permutation(np.repeat(use, np.array(REPEATS[self.name])[self.majority[use]]))
 
     def labelled(self, split: int) -> np.ndarray:
