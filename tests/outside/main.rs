@@ -245,7 +245,7 @@ fn a_planted_leak_is_noticed_whatever_way_it_takes() {
     let library = dishonest_library(&stage);
     let kept = stage.path("state/thumbnail");
     let detector = 128 * 128 * 3 * 4;
-    let crop = 104 * 104 * 3;
+    let crop = pictures::crop_bytes();
     for (what, size, way, of, written) in [
         ("input", detector, "raw", "input of blazeface-short", "raw"),
         ("input", detector, "drip", "input of blazeface-short", "raw"),

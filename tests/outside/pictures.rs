@@ -26,6 +26,17 @@ pub fn models() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models"))
 }
 
+/// The manifest of the default emotion network.
+fn emotion() -> Manifest {
+    Manifest::read(&models().join("emotiond-mtl.toml")).unwrap()
+}
+
+/// The size of a face as the emotion network takes it, one byte an element.
+pub fn crop_bytes() -> usize {
+    let input = emotion().input;
+    (input.width * input.height * 3) as usize
+}
+
 /// The pictures' JPEG files, and the byte runs of the pictures. Made once.
 pub fn made() -> &'static (Vec<Vec<u8>>, Needles) {
     static MADE: OnceLock<(Vec<Vec<u8>>, Needles)> = OnceLock::new();
@@ -63,7 +74,7 @@ pub fn minute(jpegs: &[Vec<u8>]) -> Vec<u8> {
 /// as pixels and as the elements of its tensor.
 fn needles(jpegs: &[Vec<u8>]) -> Needles {
     let mut needles = Needles::default();
-    let emotion = Manifest::read(&models().join("emotiond-mtl.toml")).unwrap();
+    let emotion = emotion();
     let Task::Emotion { crop, .. } = &emotion.task else { panic!("it is the emotion model") };
     for (number, jpeg) in jpegs.iter().enumerate() {
         // After the tables, which any JPEG of this encoder has.
