@@ -12,6 +12,7 @@ def main() -> None:
         ("prepare", "cut the training faces as the runtime does, and ask the action-unit teacher"),
         ("train", "train the network"),
         ("label", "ask several finished networks about each training face, for `train --taught`"),
+        ("narrow", "take the channels that matter least from the trained network, for `train --polish` to mend"),
         ("export", "fit the action-unit head and write the float TensorFlow Lite file"),
         ("quantize", "write the int8 file and its manifest"),
         ("evaluate", "measure one manifest's model"),
@@ -33,7 +34,7 @@ def main() -> None:
             goes_on = step.add_mutually_exclusive_group()
             goes_on.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
             goes_on.add_argument("--polish", action="store_true",
-                                 help="a second run from its averaged weights, down to the final size at a lower rate")
+                                 help="a second run from its averaged weights, at the final size")
             step.add_argument("--taught", type=float, default=0.0, metavar="SHARE",
                               help="share of what `label` wrote in the targets, 0 to 1")
         if name == "label":
@@ -46,7 +47,7 @@ def main() -> None:
         if name == "compare":
             step.add_argument("--reference", type=Path, help="a TensorFlow Lite file of EfficientNet-B0 at 224 px, to time")
     given = parser.parse_args()
-    if given.step not in ("train", "label", "export") and given.data is None:
+    if given.step not in ("train", "label", "narrow", "export") and given.data is None:
         parser.error(f"{given.step} needs --data")
     if given.step == "train" and not 0 <= given.taught <= 1:
         parser.error(f"--taught is a share from 0 to 1, not {given.taught}")
@@ -65,6 +66,8 @@ def main() -> None:
         do.train(given.work, recipe, given.resume, given.polish, given.start)
     elif given.step == "label":
         do.label(given.work, given.checkpoints)
+    elif given.step == "narrow":
+        do.narrowed(given.work)
     elif given.step == "export":
         do.export(given.work)
     elif given.step == "quantize":

@@ -10,16 +10,8 @@ import numpy as np
 import torch
 
 from .contract import LABELS
-from .network import EmotionNet
-from .train import SAFE_LOAD, FaceSet, predict
-
-
-def trained(checkpoint: Path) -> tuple[EmotionNet, int]:
-    """The averaged network of a checkpoint, and the input size it ended with."""
-    state = torch.load(checkpoint, weights_only=SAFE_LOAD)
-    net = EmotionNet(len(LABELS))
-    net.load_state_dict(state["average"])
-    return net.eval(), state["size"]
+from .start import trained
+from .train import FaceSet, predict
 
 
 def agree(faces: FaceSet, checkpoints: list[Path]) -> np.ndarray:

@@ -9,6 +9,7 @@ normalization layers that leave the function as it was.
 
 import copy
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,12 +20,9 @@ from .contract import PIXEL_MEAN, PIXEL_STD
 
 BACKBONE_MEAN_RGB = (123.68, 116.78, 103.94)  # what the published weights subtract
 
-# (output channels, stride) of the 13 depthwise-separable blocks.
-BLOCKS = (
-    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
-    (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
-)
-STEM = 32
+# Output channels of the stem and of the 13 depthwise-separable blocks, as published; `narrow.py` makes them fewer.
+WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of the blocks; the stem's is 2
 
 
 class ConvNorm(nn.Module):
@@ -59,12 +57,12 @@ class ConvNorm(nn.Module):
 class EmotionNet(nn.Module):
     """`[batch, 3, size, size]` in -1..1 to `[batch, expressions + units]` logits, expressions first."""
 
-    def __init__(self, expressions: int = 8, units: int = 0, dropout: float = 0.3):
+    def __init__(self, expressions: int = 8, units: int = 0, dropout: float = 0.3, widths: Sequence[int] = WIDTHS):
         super().__init__()
         self.expressions = expressions
-        layers = [ConvNorm(3, STEM, 3, 2)]
-        channels = STEM
-        for outputs, stride in BLOCKS:
+        channels = widths[0]
+        layers = [ConvNorm(3, channels, 3, 2)]
+        for outputs, stride in zip(widths[1:], STRIDES, strict=True):
             layers.append(ConvNorm(channels, channels, 3, stride, groups=channels))
             layers.append(ConvNorm(channels, outputs, 1))
             channels = outputs
@@ -73,6 +71,17 @@ class EmotionNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.expression = nn.Linear(channels, expressions)
         self.units = nn.Linear(channels, units) if units else None
+
+    @classmethod
+    def of(cls, state: dict[str, torch.Tensor], **given) -> "EmotionNet":
+        """The network, as wide as it was, that these weights are of."""
+        net = cls(widths=[len(state[f"trunk.{2 * i}.conv.weight"]) for i in range(len(WIDTHS))], **given)
+        net.load_state_dict(state)
+        return net
+
+    def widths(self) -> tuple[int, ...]:
+        """Output channels of the stem and of each block."""
+        return tuple(layer.conv.out_channels for layer in self.trunk[::2])
 
     def heads(self) -> list[nn.Linear]:
         """In the order of their outputs."""

@@ -1,12 +1,17 @@
-"""Starting from an exported file: to go on where a finished network stands, or to fit it to faces of your own."""
+"""Where training starts: from the published trunk, from an exported file (your own faces, say), or from a checkpoint."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from .network import EmotionNet, unfold_batch_norm
+from .contract import LABELS
+from .network import STRIDES, WIDTHS, EmotionNet, load_backbone, unfold_batch_norm
 
+DROPOUT = 0.2
+# The loader of plain tensors of Debian 12's PyTorch 1.13, which runs the quick test, refuses the floats of an optimizer's state.
+SAFE_LOAD = not torch.__version__.startswith("1.")
 QUIET = 1e-3  # of the layer's typical weights: a channel below says nothing, and is not made loud
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -22,39 +27,49 @@ class Exported:
 
 
 @torch.no_grad()
-def load_exported(net: EmotionNet, exported: Exported, calibration: torch.Tensor) -> None:
-    """Put an exported network into `net`, which holds the pretrained trunk; `calibration` is a few hundred prepared faces.
+def load_exported(exported: Exported, pretrained: EmotionNet, calibration: torch.Tensor) -> EmotionNet:
+    """An exported network, as wide as it is there, ready to be trained; `calibration` is a few hundred prepared faces.
 
-    The export scales channels for int8 and cuts the silent ones of the last layer off. Here weights get the size that
-    the pretrained ones have, for which the learning rates are made, and the channels cut off begin anew, unread.
+    The export scales channels for int8. Here weights get the size that those of `pretrained`, the published
+    trunk, have, for which the learning rates are made.
     """
     counts = len(exported.plain), len(exported.depthwise)
-    if counts != ((len(net.trunk) + 1) // 2, len(net.trunk) // 2):
+    if counts != (len(WIDTHS), len(STRIDES)):
         raise ValueError("{} plain and {} depthwise convolutions are not this network's".format(*counts))
-    heads = [pair for pair in exported.dense if len(pair[1]) == net.expressions]
+    heads = [pair for pair in exported.dense if len(pair[1]) == pretrained.expressions]
     if not heads:
-        raise ValueError(f"no head of {net.expressions} expressions")
+        raise ValueError(f"no head of {pretrained.expressions} expressions")
+    net = EmotionNet(pretrained.expressions, dropout=pretrained.dropout.p, widths=[len(bias) for _, bias in exported.plain])
     shifts, scales = [], []
-    for i, layer in enumerate(net.trunk):
+    for i, (layer, published) in enumerate(zip(net.trunk, pretrained.trunk, strict=True)):
         weight, bias = (exported.depthwise if i % 2 else exported.plain)[i // 2]
         weight = torch.from_numpy(weight.transpose((3, 0, 1, 2) if i % 2 else (0, 3, 1, 2)).copy())
-        read = len(bias)
-        typical = layer.conv.weight.flatten(1).norm(dim=1).median()
-        scale = torch.ones(len(layer.conv.weight))
-        scale[:read] = typical / weight.flatten(1).norm(dim=1).clamp(min=QUIET * typical)
-        layer.conv.weight[:read] = weight * scale[:read, None, None, None]
-        shift = torch.zeros(len(scale))
-        shift[:read] = torch.from_numpy(bias)
-        shifts.append(shift)
+        typical = published.conv.weight.flatten(1).norm(dim=1).median()
+        scale = typical / weight.flatten(1).norm(dim=1).clamp(min=QUIET * typical)
+        layer.conv.weight.copy_(weight * scale[:, None, None, None])
+        shifts.append(torch.from_numpy(bias))
         scales.append(scale)
     unfold_batch_norm(net, shifts, calibration, scales)
-    last = net.trunk[-1].norm
-    last.weight[read:], last.bias[read:] = 1, 0
     features = net.eval().features(calibration)
     variance, mean = torch.var_mean(features, 0, correction=0)
     net.norm.running_mean.copy_(mean)
     net.norm.running_var.copy_(variance)
     weight, bias = map(torch.from_numpy, heads[0])
-    net.expression.weight.zero_()
-    net.expression.weight[:, :read] = weight * (variance[:read] + net.norm.eps).sqrt()
-    net.expression.bias.copy_(bias + weight @ mean[:read])
+    net.expression.weight.copy_(weight * (variance + net.norm.eps).sqrt())
+    net.expression.bias.copy_(bias + weight @ mean)
+    return net
+
+
+def pretrained(backbone: dict[str, np.ndarray], calibration: torch.Tensor, exported: Exported | None = None) -> EmotionNet:
+    """The published trunk under a fresh head, or what `exported` holds; `calibration` is a few hundred prepared faces."""
+    net = EmotionNet(len(LABELS), dropout=DROPOUT)
+    load_backbone(net, backbone, calibration)
+    return load_exported(exported, net, calibration) if exported else net
+
+
+def trained(checkpoint: Path) -> tuple[EmotionNet, int]:
+    """The averaged network of a checkpoint, and the input size it ended with."""
+    if not checkpoint.is_file():
+        raise SystemExit(f"{checkpoint} is missing: run `train` first")
+    state = torch.load(checkpoint, weights_only=SAFE_LOAD)
+    return EmotionNet.of(state["average"], expressions=len(LABELS), dropout=DROPOUT).eval(), state["size"]

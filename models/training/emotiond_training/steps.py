@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import data, ensemble, evaluation, manifest, peers, teacher, units
+from . import data, ensemble, evaluation, manifest, narrow, peers, teacher, units
 from .augment import centre
 from .clibrary import CModel, interleaved_times, load_library
 from .contract import LABELS
 from .export import ForExport, quantize, write_float
 from .faces import load
 from .flatbuffer import layers
-from .network import read_tfjs
+from .network import EmotionNet, read_tfjs
 from .rounding import learn_rounding
 from .runtime import Model, to_tensor
 from .sources import member
-from .start import Exported
+from .start import SAFE_LOAD, Exported, pretrained, trained
 from .train import FaceSet, Recipe, Trainer
 
 NAME, VERSION = "emotiond-mtl", "1.0.0"
@@ -38,6 +38,7 @@ def prepare(data_dir: Path, work: Path) -> None:
 
 
 def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | None) -> None:
+    torch.set_num_threads(1)  # before anything is computed: workers are forked
     sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
     if recipe.taught:
         for faces in sets:
@@ -45,18 +46,41 @@ def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | 
             if not said.is_file():
                 raise SystemExit(f"{said} is missing: run `label` with the checkpoints that shall teach, or leave --taught out")
             faces.taught = torch.from_numpy(np.load(said))
+    checkpoint = work / "checkpoint.pt"
+    goes_on = resume or polish and not start
+    net = trained(checkpoint)[0] if goes_on else _first(work, sets, recipe, start)
+    trainer = Trainer(recipe, sets, work, net)
+    if goes_on:
+        trainer.resume(checkpoint, polish)
+    trainer.run()
+
+
+def _first(work: Path, sets: list[FaceSet], recipe: Recipe, start: Path | None) -> EmotionNet:
+    torch.manual_seed(recipe.seed)
     folder = "package/models/faceres-deep"
     backbone = read_tfjs(member(work, "human-models", f"{folder}.json"), member(work, "human-models", f"{folder}.bin"))
+    some = torch.cat([centre(s.image[s.labelled(0)[:192]], recipe.stages[0][1]) for s in sets])
     try:
-        exported = Exported(**layers(start.read_bytes())) if start else None
-        trainer = Trainer(recipe, sets, work, backbone, exported)
+        return pretrained(backbone, some, Exported(**layers(start.read_bytes())) if start else None)
     except (KeyError, ValueError) as error:
         if not start:
             raise
         raise SystemExit(f"{start}: not a network that this package has exported ({error})") from error
-    if resume or polish and not start:
-        trainer.resume(work / "checkpoint.pt", polish)
-    trainer.run()
+
+
+def narrowed(work: Path) -> None:
+    """Take from WORK/checkpoint.pt the channels that matter least; the wide one stays as checkpoint-wide.pt."""
+    checkpoint, wide = work / "checkpoint.pt", work / "checkpoint-wide.pt"
+    net, size = trained(checkpoint)
+    if net.widths() == narrow.WIDTHS:
+        raise SystemExit(f"{checkpoint} is narrow already: nothing to do")
+    sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
+    narrow.shorten(net, sets, size)
+    state = torch.load(checkpoint, weights_only=SAFE_LOAD)
+    del state["optimizer"]  # its moments are of the wide network
+    torch.save({**state, "net": net.state_dict(), "average": net.state_dict()}, checkpoint.with_suffix(".new"))
+    checkpoint.replace(wide)
+    checkpoint.with_suffix(".new").replace(checkpoint)
 
 
 def label(work: Path, checkpoints: list[Path]) -> None:
@@ -71,7 +95,7 @@ def export(work: Path) -> None:
     The first is the network as trained; the second has learned to be rounded and is what `quantized` rounds.
     """
     torch.manual_seed(1)
-    net, size = ensemble.trained(work / "checkpoint.pt")
+    net, size = trained(work / "checkpoint.pt")
     agreement = units.fit(net, work, size)
     (work / "units.json").write_text(json.dumps(agreement, indent=1))
     faces = torch.from_numpy(_calibration(work, size)).permute(0, 3, 1, 2)

@@ -25,20 +25,22 @@ from torch import multiprocessing
 from .augment import augment, centre
 from .contract import LABELS
 from .metrics import softmax, summary
-from .network import EmotionNet, folded, load_backbone
+from .network import EmotionNet, folded
 from .sharpness import gradient_nearby
-from .start import Exported, load_exported
+from .start import SAFE_LOAD
 
-# Debian 12's PyTorch 1.13 runs the quick test. It lacks ReLU6's gradient in bfloat16, and its loader of plain tensors
-# refuses the floats of an optimizer's state.
-MIXED = SAFE_LOAD = not torch.__version__.startswith("1.")
+# Debian 12's PyTorch 1.13, which runs the quick test, lacks ReLU6's gradient in bfloat16.
+MIXED = not torch.__version__.startswith("1.")
+
+
+SIZE = 128  # of the final input
 
 
 @dataclass
 class Recipe:
     # (progress, input size). The trunk was pretrained at 224 px and knows little of smaller pictures: trained from large
     # to small it keeps what it knows.
-    stages: list = field(default_factory=lambda: [(0.0, 160), (0.48, 128)])
+    stages: list = field(default_factory=lambda: [(0.0, 160), (0.48, SIZE)])
     epochs: float = 8.0
     minutes: float | None = None
     batch: int = 64
@@ -58,12 +60,12 @@ class Recipe:
 
     @classmethod
     def polish(cls, **given) -> "Recipe":
-        """A second run from the averaged weights: down to the final size, half the rate.
+        """A second run from the averaged weights, at the final size.
 
-        Labels alone are soon learned by heart, so without an ensemble's view it looks for a flat minimum.
+        Labels alone are soon learned by heart, so without an ensemble's view it goes slowly and looks for a flat minimum.
         """
-        flat = 0.0 if given.get("taught") else 0.5
-        return cls(stages=[(0.0, 112), (0.65, 104)], rate=2.5e-4, sharpness=flat, **given)
+        slow = {} if given.get("taught") else {"rate": 2.5e-4, "sharpness": 0.5}
+        return cls(stages=[(0.0, SIZE)], **slow, **given)
 
 
 # How often one epoch shows a face of each class, in the order of LABELS.
@@ -106,19 +108,13 @@ def predict(net: EmotionNet, faces: FaceSet, index: np.ndarray, size: int, flip:
 
 
 class Trainer:
-    def __init__(self, recipe: Recipe, sets: list[FaceSet], work: Path, backbone: dict[str, np.ndarray] | None,
-                 exported: Exported | None = None):
+    def __init__(self, recipe: Recipe, sets: list[FaceSet], work: Path, net: EmotionNet):
         torch.manual_seed(recipe.seed)
-        torch.set_num_threads(1)  # before anything runs: workers are forked
+        torch.set_num_threads(1)
         self.recipe, self.sets, self.work = recipe, sets, work
         self.rng = torch.Generator().manual_seed(recipe.seed)
         self.order = np.random.default_rng(recipe.seed)
-        self.net = EmotionNet(len(LABELS), dropout=0.2)
-        if backbone:
-            some = torch.cat([centre(s.image[s.labelled(0)[:192]], recipe.stages[0][1]) for s in sets])
-            load_backbone(self.net, backbone, some)
-            if exported:
-                load_exported(self.net, exported, some)
+        self.net = net
         self.net.to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.net).eval()
         # Fused is faster; Debian 12's PyTorch 1.13, which runs the quick test, has no such argument.
@@ -294,13 +290,16 @@ class Trainer:
         (self.work / "log.json").write_text(json.dumps(self.log, indent=1))
 
     def resume(self, path: Path, polish: bool = False) -> None:
+        """Go on from a checkpoint of a network as wide as this one, or, to `polish`, from its averaged weights."""
         state = torch.load(path, weights_only=SAFE_LOAD)
-        self.net.load_state_dict(state["average"] if polish else state["net"], strict=False)
-        self.average.load_state_dict(state["average"], strict=False)
+        self.net.load_state_dict(state["average"] if polish else state["net"])
+        self.average.load_state_dict(state["average"])
         self.log = state["log"]
         if polish:
             last = self.log[-1] if self.log else {"epoch": 0.0, "minutes": 0.0}
             self.before = (last["epoch"], last["minutes"])
+        elif "optimizer" not in state:
+            raise SystemExit(f"{path} was narrowed since it was trained: go on with --polish, not with --resume")
         else:
             self.optimizer.load_state_dict(state["optimizer"])
             self.spent, self.step = state["spent"], state["step"]

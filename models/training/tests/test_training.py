@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+import torch.nn.functional as F  # noqa: E402
 
 from emotiond_training import rounding  # noqa: E402
 from emotiond_training.augment import augment, centre, jpeg_like  # noqa: E402
 from emotiond_training.data import CACHE, ferplus_targets  # noqa: E402
 from emotiond_training.ensemble import agree  # noqa: E402
-from emotiond_training.network import EmotionNet, equalize, folded  # noqa: E402
+from emotiond_training.narrow import importance, narrow, shorten  # noqa: E402
+from emotiond_training.network import WIDTHS, EmotionNet, equalize, folded  # noqa: E402
 from emotiond_training.sharpness import gradient_nearby  # noqa: E402
-from emotiond_training.start import Exported, load_exported  # noqa: E402
+from emotiond_training.start import Exported, load_exported, trained  # noqa: E402
 from emotiond_training.train import FaceSet, Recipe, Trainer  # noqa: E402
 
 
@@ -35,9 +37,18 @@ def synthetic(name: str, colour: bool, count: int = 96) -> FaceSet:
     return FaceSet(name, torch.from_numpy(image), target, label, split)
 
 
-def settled(size: int = 32) -> EmotionNet:
+def fresh() -> EmotionNet:
+    torch.manual_seed(1)
+    return EmotionNet(8, dropout=0.2)
+
+
+def narrower(units: int = 10) -> EmotionNet:
+    return EmotionNet(8, units, dropout=0.0, widths=[16, 16, 32, 32, 48, 48, 64, 64, 64, 64, 64, 64, 96, 96])
+
+
+def settled(net: EmotionNet | None = None, size: int = 32) -> EmotionNet:
     """A network whose normalization has settled, so that what comes out depends on what goes in."""
-    net = EmotionNet(8, 10, dropout=0.0).train()
+    net = (net or EmotionNet(8, 10, dropout=0.0)).train()
     with torch.no_grad():
         for layer in net.trunk:
             torch.nn.init.kaiming_normal_(layer.conv.weight)
@@ -66,8 +77,8 @@ def test_folding_and_equalizing_keep_the_function():
 
 @torch.no_grad()
 def test_training_starts_where_an_exported_network_stands():
-    net, x = settled(), faces(64, 32)
-    net.trunk[-1].norm.bias[600:] = -20  # silent
+    net, x = settled(narrower()), faces(64, 32)
+    net.trunk[-1].norm.bias[60:] = -20  # silent, so the export cuts them off
     plain = folded(net)
     equalize(plain, x)
 
@@ -77,13 +88,14 @@ def test_training_starts_where_an_exported_network_stands():
 
     heads = [(head.weight.numpy(), head.bias.numpy()) for head in (plain.expression, plain.units)]
     exported = Exported(pairs(plain.trunk[::2], 0, 2, 3, 1), pairs(plain.trunk[1::2], 1, 2, 3, 0), heads)
-    other = EmotionNet(8)
-    load_exported(other, exported, x)
-    assert torch.allclose(other(x), plain(x)[:, :8], atol=1e-3)
-    assert len(heads[0][0][0]) == 600 and other(x).std(0).mean() > 0.1
-    assert other.trunk[-1](other.trunk[:-1](x))[:, 600:].amax() > 0.1, "channels that were cut off live again"
+    published = EmotionNet(8)
+    other = load_exported(exported, published, x)
+    assert torch.allclose(other(x), plain(x)[:, :8], atol=1e-3) and other(x).std(0).mean() > 0.1
+    assert other.widths() == (*net.widths()[:-1], 60)
+    sizes = [layer.conv.weight.flatten(1).norm(dim=1).median() for layer in (published.trunk[8], other.trunk[8])]
+    assert sizes[0] == pytest.approx(sizes[1]), "weights as large as the pretrained ones"
     with pytest.raises(ValueError, match="are not this network's"):
-        load_exported(other, Exported(exported.plain[1:], exported.depthwise, heads), x)
+        load_exported(Exported(exported.plain[1:], exported.depthwise, heads), published, x)
 
 
 @torch.no_grad()
@@ -154,11 +166,11 @@ def test_a_few_steps_learn_and_a_checkpoint_resumes(tmp_path, sharpness):
     sets = [synthetic("ferplus", False), synthetic("expw", True)]
     recipe = Recipe(stages=[(0.0, 32)], epochs=4, batch=16, rate=2e-3, frozen=1, average=0.8, workers=1, strength=0.2,
                     sharpness=sharpness)
-    trainer = Trainer(recipe, sets, tmp_path, None)
+    trainer = Trainer(recipe, sets, tmp_path, fresh())
     trainer.run()
     # Too few steps for the normalization's running statistics to settle, so the loss is what tells.
     assert trainer.log[-1]["loss"] < 0.8 * trainer.log[0]["loss"]
-    other = Trainer(recipe, sets, tmp_path, None)
+    other = Trainer(recipe, sets, tmp_path, fresh())
     other.resume(tmp_path / "checkpoint.pt")
     assert other.step == trainer.step and other.seen.value == trainer.seen.value
     for mine, theirs in zip(other.average.parameters(), trainer.average.parameters(), strict=True):
@@ -168,7 +180,7 @@ def test_a_few_steps_learn_and_a_checkpoint_resumes(tmp_path, sharpness):
 def test_an_ensemble_labels_the_training_faces_and_nothing_else(tmp_path):
     faces = synthetic("expw", True)
     recipe = Recipe(stages=[(0.0, 32)], epochs=0.2, batch=16, workers=1, taught=0.25)
-    trainer = Trainer(recipe, [faces], tmp_path, None)
+    trainer = Trainer(recipe, [faces], tmp_path, fresh())
     trainer.size, trainer.began = 32, time.monotonic()
     trainer.save()
     labels = agree(faces, [tmp_path / "checkpoint.pt"] * 2)
@@ -178,3 +190,31 @@ def test_an_ensemble_labels_the_training_faces_and_nothing_else(tmp_path):
     mixed = trainer._targets(faces, np.array([3]))[0]
     assert mixed.sum().item() == pytest.approx(1)
     assert mixed[1].item() == pytest.approx(0.75 * (0.9 + 0.1 / 8) + 0.25 * labels[3, 1])
+
+
+@torch.no_grad()
+def test_narrowing_takes_the_channels_that_say_nothing():
+    net, x = settled(), faces(64, 32)
+    net.trunk[5].norm.weight[:100], net.trunk[5].norm.bias[:100] = 0, -1  # silent: 28 of 128 speak
+    net.trunk[26].norm.weight[5::2], net.trunk[26].norm.bias[5::2], net.norm.running_mean[5::2] = 0, -1, 0
+    before = net(x)
+    with torch.enable_grad():
+        worth = importance(net, (F.cross_entropy(net(part)[:, :8], torch.arange(16) % 8) for part in x.split(16)))
+    assert len(worth) == len(WIDTHS) and all(len(value) == width for value, width in zip(worth, WIDTHS, strict=True))
+    kept = (*WIDTHS[:2], 28, *WIDTHS[3:-1], 514)
+    narrow(net, kept, worth)
+    assert net.widths() == kept
+    assert torch.allclose(net(x), before, atol=1e-4) and before.std(0).mean() > 0.1
+    with pytest.raises(ValueError, match="block 2 has 128 channels, not 129"):
+        narrow(net, (*WIDTHS[:2], 129, *WIDTHS[3:]), worth)
+
+
+def test_a_narrowed_checkpoint_is_read_as_wide_as_it_is(tmp_path):
+    faces = synthetic("expw", True)
+    trainer = Trainer(Recipe(stages=[(0.0, 32)], epochs=0.2, workers=1), [faces], tmp_path, settled(narrower(0)))
+    shorten(trainer.average, [faces], 32, widths=[8] * len(WIDTHS))
+    trainer.size, trainer.began = 32, time.monotonic()
+    trainer.save()
+    net, size = trained(tmp_path / "checkpoint.pt")
+    assert net.widths() == (8,) * len(WIDTHS) and size == 32
+    assert torch.equal(net(centre(faces.image, 32)), trainer.average.eval()(centre(faces.image, 32)))
