@@ -55,7 +55,8 @@ def test_another_format_is_refused():
 def test_the_weights_of_the_shipped_file_are_read():
     found = layers((Path(__file__).parents[2] / "emotiond-mtl.tflite").read_bytes())
     assert [len(pairs) for pairs in found.values()] == [14, 13, 2]
-    assert found["plain"][0][0].shape == (32, 3, 3, 3) and found["depthwise"][0][0].shape == (1, 3, 3, 32)
+    width = len(found["plain"][0][1])
+    assert found["plain"][0][0].shape == (width, 3, 3, 3) and found["depthwise"][0][0].shape == (1, 3, 3, width)
     assert [len(bias) for _, bias in found["dense"]] == [8, 10]
     for weight, bias in found["plain"] + found["depthwise"]:
         assert weight.dtype == bias.dtype == "float32"
