@@ -24,6 +24,8 @@ from .crop import crop_square, eye_angle, warp
 EXPW_NAMES = {"neutral": 0, "happy": 1, "surprise": 2, "sad": 3, "angry": 4, "disgust": 5, "fear": 6,
               "happiness": 1, "sadness": 3, "anger": 4}
 
+TRAINED_ON = ("ferplus", "expw")  # the sets that `prepare` writes
+
 CACHE_MARGIN = 1.25  # the cached square is this much wider than the crop
 CACHE = 112
 

@@ -5,11 +5,12 @@ without each, to first order (Molchanov et al. 2019); a channel is taken out of 
 it, of the depthwise one after that, and of what reads it. Training afterwards mends what is left.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from .augment import augment
 from .network import EmotionNet
@@ -34,16 +35,11 @@ def shorten(net: EmotionNet, sets: list[FaceSet], size: int, widths: Sequence[in
             targets.append(s.target[index])
         return torch.cat(faces).contiguous(memory_format=torch.channels_last), torch.cat(targets)
 
-    def logits(x: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
-            features = net.features(x)
-        return net.expression(net.norm(features.float()))
-
     net.to(memory_format=torch.channels_last).eval()
     batches = [batch() for _ in range(BATCHES)]
-    narrow(net, widths, importance(net, (F.cross_entropy(logits(x), target) for x, target in batches)))
-    waiting = iter(batches)
-    remeasure(net, lambda: logits(next(waiting)[0]), BATCHES)
+    with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
+        narrow(net, widths, importance(net, (F.cross_entropy(net(x).float(), target) for x, target in batches)))
+        update_bn(batches, net)
 
 
 def importance(net: EmotionNet, losses: Iterator[torch.Tensor]) -> list[torch.Tensor]:
@@ -95,19 +91,3 @@ def _only(norm: nn.Module, keep: torch.Tensor) -> None:
     norm.weight, norm.bias = nn.Parameter(norm.weight[keep]), nn.Parameter(norm.bias[keep])
     norm.running_mean, norm.running_var = norm.running_mean[keep], norm.running_var[keep]
     norm.num_features = len(keep)
-
-
-@torch.no_grad()
-def remeasure(net: EmotionNet, run: Callable[[], object], batches: int) -> None:
-    """Give every normalization the mean statistics of `batches` calls of `run`, which passes one batch through `net`."""
-    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    paces, mode = [m.momentum for m in norms], net.training
-    net.train()
-    for m in norms:
-        m.reset_running_stats()
-        m.momentum = None  # a plain mean over the calls
-    for _ in range(batches):
-        run()
-    for m, pace in zip(norms, paces, strict=True):
-        m.momentum = pace
-    net.train(mode)

@@ -33,13 +33,17 @@ PEER_SCALES = (0.9, 1.0, 1.15, 1.3)
 
 def prepare(data_dir: Path, work: Path) -> None:
     data.prepare(data_dir, work)
-    for name in ("ferplus", "expw"):
+    for name in data.TRAINED_ON:
         teacher.teach(work, data_dir / TASK, name, *TAUGHT)
+
+
+def _face_sets(work: Path) -> list[FaceSet]:
+    return [FaceSet.load(work, name) for name in data.TRAINED_ON]
 
 
 def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | None) -> None:
     torch.set_num_threads(1)  # before anything is computed: workers are forked
-    sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
+    sets = _face_sets(work)
     if recipe.taught:
         for faces in sets:
             said = ensemble.path(work, faces.name)
@@ -74,7 +78,7 @@ def narrowed(work: Path) -> None:
     net, size = trained(checkpoint)
     if net.widths() == narrow.WIDTHS:
         raise SystemExit(f"{checkpoint} is narrow already: nothing to do")
-    sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
+    sets = _face_sets(work)
     narrow.shorten(net, sets, size)
     state = torch.load(checkpoint, weights_only=SAFE_LOAD)
     del state["optimizer"]  # its moments are of the wide network
@@ -85,8 +89,8 @@ def narrowed(work: Path) -> None:
 
 def label(work: Path, checkpoints: list[Path]) -> None:
     """What the networks of several checkpoints say of each training face, for `train --taught`."""
-    for name in ("ferplus", "expw"):
-        np.save(ensemble.path(work, name), ensemble.agree(FaceSet.load(work, name), checkpoints))
+    for faces in _face_sets(work):
+        np.save(ensemble.path(work, faces.name), ensemble.agree(faces, checkpoints))
 
 
 def export(work: Path) -> None:
@@ -102,7 +106,7 @@ def export(work: Path) -> None:
     model = ForExport(net, faces)
     write_float(model, size, work / f"{NAME}-float.tflite")
     _describe(work / f"{NAME}-float.tflite", work, size)
-    sets = [FaceSet.load(work, name) for name in ("ferplus", "expw")]
+    sets = _face_sets(work)
     learn_rounding(model.net, [s.image[torch.from_numpy(s.split == 0)] for s in sets], faces, ROUNDING_VIEWS)
     write_float(model, size, work / TO_ROUND)
 
@@ -110,7 +114,7 @@ def export(work: Path) -> None:
 def _calibration(work: Path, size: int) -> np.ndarray:
     """Training faces of both sets as the network takes them: float32 `[n, size, size, 3]`."""
     faces = []
-    for name in ("ferplus", "expw"):
+    for name in data.TRAINED_ON:
         stored = np.load(work / f"{name}.npz")
         index = np.random.default_rng(5).permutation(np.flatnonzero(stored["split"] == 0))[:CALIBRATION]
         faces.append(centre(torch.from_numpy(stored["image"][np.sort(index)]), size).permute(0, 2, 3, 1).numpy())

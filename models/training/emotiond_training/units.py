@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .augment import centre
+from .data import TRAINED_ON
 from .metrics import auc
 from .network import EmotionNet
 from .teacher import UNITS, full_scale, units_of
@@ -31,7 +32,7 @@ def fit(net: EmotionNet, work: Path, size: int, steps: int = 400) -> dict:
     """Set `net.units`; returns each unit's agreement with the teacher on faces held out from training."""
     net.eval()
     features, targets, held_out, scale = [], [], [], []
-    for name in ("ferplus", "expw"):
+    for name in TRAINED_ON:
         stored, taught = np.load(work / f"{name}.npz"), np.load(work / f"{name}-units.npz")
         index = taught["index"]
         features.append(_features(net, torch.from_numpy(stored["image"][index]), size))
