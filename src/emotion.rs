@@ -15,6 +15,29 @@ use crate::model::manifest::{Align, Crop, Head, Manifest, Task};
 use crate::model::{ModelError, Network};
 use crate::observation::{Emotion, Vocabulary};
 
+/// How a face is shown to a model.
+///
+/// A network says slightly different things of a face and of its mirror image, although nothing that it is asked about
+/// has a side; the mean of both is right more often (`docs/decisions/0007-both-ways.md`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Look {
+    /// As the picture shows it.
+    Plain,
+    /// As a mirror would show it.
+    Mirrored,
+}
+
+impl Look {
+    /// The other of the two.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Plain => Self::Mirrored,
+            Self::Mirrored => Self::Plain,
+        }
+    }
+}
+
 /// Reads emotion off a face.
 pub trait EmotionModel: Send {
     /// What the model can say.
@@ -24,7 +47,17 @@ pub trait EmotionModel: Send {
     ///
     /// # Errors
     /// If the network cannot be run.
-    fn read(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Emotion>;
+    fn read(&mut self, picture: &RgbImage, face: &Face, look: Look) -> anyhow::Result<Emotion>;
+
+    /// The mean of both looks: twice the work of [`read`](Self::read), for a picture that has no next one.
+    ///
+    /// # Errors
+    /// If the network cannot be run.
+    fn read_both_ways(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Emotion> {
+        let mut emotion = self.read(picture, face, Look::Plain)?;
+        emotion.approach(&self.read(picture, face, Look::Mirrored)?, 0.5);
+        Ok(emotion)
+    }
 
     /// Forgets what is left in memory of the last face.
     fn forget(&mut self) {}
@@ -75,10 +108,13 @@ impl EmotionModel for TfliteEmotion {
         Arc::clone(&self.vocabulary)
     }
 
-    fn read(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Emotion> {
+    fn read(&mut self, picture: &RgbImage, face: &Face, look: Look) -> anyhow::Result<Emotion> {
         let input = &self.network.manifest().input;
         let square = square(&self.crop, face);
         self.cropper.crop(picture, &square, input.width, input.height, &mut self.pixels);
+        if look == Look::Mirrored {
+            mirror(&mut self.pixels, input.width as usize);
+        }
         let run = self.network.run(&self.pixels);
         self.pixels.as_mut_slice().zeroize();
         run.context("failed to read the emotion of a face")?;
@@ -99,6 +135,12 @@ impl EmotionModel for TfliteEmotion {
     fn forget(&mut self) {
         let _ran = self.network.forget();
     }
+}
+
+/// Turns each row of packed RGB pixels round: what [`Look::Mirrored`] shows.
+pub fn mirror(pixels: &mut [u8], width: usize) {
+    let (pixels, _) = pixels.as_chunks_mut::<3>();
+    pixels.chunks_exact_mut(width).for_each(<[_]>::reverse);
 }
 
 /// The square of a picture that a model is to see of a face.

@@ -110,6 +110,32 @@ impl Emotion {
             .chain(&self.action_units)
             .all(|p| p.is_finite())
     }
+
+    /// Moves every score towards another reading of the same model by a share of the difference, 0 (not at all) to 1.
+    /// A head that only one of the two has is taken as the other has it.
+    pub fn approach(&mut self, other: &Self, share: f64) {
+        let mix = |old: f32, new: f32| (f64::from(old) + share * (f64::from(new) - f64::from(old))) as f32;
+        self.expression = mix_arrays(self.expression, other.expression, mix);
+        self.valence_arousal = mix_arrays(self.valence_arousal, other.valence_arousal, mix);
+        if self.action_units.len() == other.action_units.len() {
+            for (old, new) in self.action_units.iter_mut().zip(&other.action_units) {
+                *old = mix(*old, *new);
+            }
+        } else {
+            self.action_units.clone_from(&other.action_units);
+        }
+    }
+}
+
+fn mix_arrays<const N: usize>(
+    old: Option<[f32; N]>,
+    new: Option<[f32; N]>,
+    mix: impl Fn(f32, f32) -> f32,
+) -> Option<[f32; N]> {
+    match (old, new) {
+        (Some(old), Some(new)) => Some(std::array::from_fn(|i| mix(old[i], new[i]))),
+        (_, new) => new,
+    }
 }
 
 /// Identifies a track within this run of the process. Never leaves it.

@@ -37,16 +37,7 @@ impl Smoother {
             let passed = at.saturating_sub(*seen).as_secs_f64() / self.time_constant.as_secs_f64();
             -(-passed).exp_m1()
         };
-        let mix = |old: f32, new: f32| (f64::from(old) + share * (f64::from(new) - f64::from(old))) as f32;
-        state.expression = mix_arrays(state.expression, reading.expression, mix);
-        state.valence_arousal = mix_arrays(state.valence_arousal, reading.valence_arousal, mix);
-        if state.action_units.len() == reading.action_units.len() {
-            for (old, new) in state.action_units.iter_mut().zip(&reading.action_units) {
-                *old = mix(*old, *new);
-            }
-        } else {
-            state.action_units.clone_from(&reading.action_units);
-        }
+        state.approach(reading, share);
         *seen = at.max(*seen);
         state.clone()
     }
@@ -66,17 +57,6 @@ impl Smoother {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tracks.is_empty()
-    }
-}
-
-fn mix_arrays<const N: usize>(
-    old: Option<[f32; N]>,
-    new: Option<[f32; N]>,
-    mix: impl Fn(f32, f32) -> f32,
-) -> Option<[f32; N]> {
-    match (old, new) {
-        (Some(old), Some(new)) => Some(std::array::from_fn(|i| mix(old[i], new[i]))),
-        (_, new) => new,
     }
 }
 

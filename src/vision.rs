@@ -15,7 +15,7 @@ pub use damage::Damage;
 pub use timing::{StageTimes, Timing};
 
 use crate::clock::Moment;
-use crate::emotion::EmotionModel;
+use crate::emotion::{EmotionModel, Look};
 use crate::faces::FaceDetector;
 use crate::frame::Frame;
 use crate::frame::decode::Decoder;
@@ -58,6 +58,8 @@ pub enum Outcome {
 pub struct Vision {
     detector: Box<dyn FaceDetector>,
     emotion: Option<Box<dyn EmotionModel>>,
+    /// How the faces of the next frame are looked at: in turns, and smoothing makes the mean of it.
+    look: Look,
     vocabulary: Arc<Vocabulary>,
     settings: VisionSettings,
     tracker: Tracker,
@@ -87,6 +89,7 @@ impl Vision {
             vocabulary: emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default(),
             detector,
             emotion,
+            look: Look::Plain,
             tracker: Tracker::new(settings.tracker.clone()),
             smoother: Smoother::new(settings.smoothing),
             windows: Windows::new(settings.summary.clone(), start),
@@ -226,12 +229,13 @@ impl Vision {
             let emotion = match &mut self.emotion {
                 Some(model) if !small && !turned => {
                     classified += 1;
-                    Some(self.smoother.update(track, at, &model.read(&self.picture, face)?))
+                    Some(self.smoother.update(track, at, &model.read(&self.picture, face, self.look)?))
                 }
                 _ => None,
             };
             observations.push(Observation { track, facing: face.facing(), emotion });
         }
+        self.look = self.look.other();
         if classified > 0 {
             self.timing.emotion.add(started.elapsed() / classified);
         }

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use emotiond::emotion::{EmotionModel, TfliteEmotion};
+use emotiond::emotion::{EmotionModel, Look, TfliteEmotion};
 use emotiond::faces::{BlazeFace, FaceDetector};
-use emotiond::geometry::Face;
-use emotiond::observation::Expression;
+use emotiond::geometry::{Face, Point, Rect};
+use emotiond::observation::{Emotion, Expression};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
@@ -27,10 +27,56 @@ fn happiness_dominates_on_the_astronaut() {
         let faces =
             BlazeFace::load(&models().join(format!("{detector}.toml"))).unwrap().detect(&picture).unwrap();
         assert_eq!(faces.len(), 1, "{detector}");
-        let emotion = model.read(&picture, &faces[0]).unwrap();
+        let emotion = model.read(&picture, &faces[0], Look::Plain).unwrap();
         let happiness = emotion.expression.unwrap()[Expression::Happiness as usize];
         assert!(happiness > 0.5, "{detector}: {emotion:?}");
     }
+}
+
+/// A face whose one half lies in the dark, so that it differs from its mirror image.
+fn lit_from_one_side() -> RgbImage {
+    let mut picture = astronaut();
+    for (x, _, pixel) in picture.enumerate_pixels_mut() {
+        let light = (x.saturating_sub(150) as f32 / 140.0).clamp(0.1, 1.0);
+        pixel.0 = pixel.0.map(|value| (f32::from(value) * light) as u8);
+    }
+    picture
+}
+
+/// The same face in the mirror image of its picture.
+fn mirrored(face: &Face, width: u32) -> Face {
+    let point = |of: usize| Point { x: width as f32 - face.keypoints[of].x, y: face.keypoints[of].y };
+    let bounds = Rect { x: width as f32 - face.bounds.x - face.bounds.width, ..face.bounds };
+    Face { bounds, keypoints: [1, 0, 2, 3, 5, 4].map(point), ..*face }
+}
+
+/// The greatest difference between two readings' numbers.
+fn apart(a: &Emotion, b: &Emotion) -> f32 {
+    let numbers = |of: &Emotion| -> Vec<f32> {
+        let read_out = of.valence_arousal.iter().flatten();
+        of.expression.iter().flatten().chain(read_out).chain(&of.action_units).copied().collect()
+    };
+    numbers(a).iter().zip(numbers(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn a_mirrored_look_is_a_look_at_the_mirror_image_and_both_ways_is_their_mean() {
+    let picture = lit_from_one_side();
+    let face = pair(&astronaut())[0];
+    let mut model = TfliteEmotion::load(&models().join("emotiond-mtl.toml")).unwrap();
+    let plain = model.read(&picture, &face, Look::Plain).unwrap();
+    let turned = model.read(&picture, &face, Look::Mirrored).unwrap();
+    let image = imageops::flip_horizontal(&picture);
+    let of_image = model.read(&image, &mirrored(&face, picture.width()), Look::Plain).unwrap();
+    // Where samples lie is rounded, so a few pixels differ by one.
+    assert!(apart(&turned, &of_image) < 0.02, "{turned:?}\n{of_image:?}");
+    assert!(apart(&turned, &plain) > 0.05, "the picture asks nothing: {turned:?}\n{plain:?}");
+    let mut mean = plain.clone();
+    mean.approach(&turned, 0.5);
+    let both = model.read_both_ways(&picture, &face).unwrap();
+    assert_eq!(both, mean);
+    assert!((apart(&both, &plain) - apart(&turned, &plain) / 2.0).abs() < 1e-5);
+    assert!((both.expression.unwrap().iter().sum::<f32>() - 1.0).abs() < 1e-5);
 }
 
 /// How the shipped pair reads a picture that continues no other.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use emotiond::clock::{Clock, ManualClock};
 use emotiond::config::{Overrides, Settings};
 use emotiond::daemon::vision_settings;
+use emotiond::emotion::Look;
 use emotiond::frame::{Frame, PixelFormat};
 use emotiond::observation::{CameraState, Expression};
 use emotiond::payload::{Encoder, Stamp};
@@ -129,6 +130,33 @@ fn somebody_comes_smiles_and_leaves() {
     assert_eq!(windows.last().unwrap().suppressed, Some(Suppressed::Nobody));
     let phases: Vec<_> = rig.events.iter().map(|event| (event.name.as_str(), event.phase)).collect();
     assert_eq!(phases, [("smile", Phase::Start), ("smile", Phase::End)]);
+}
+
+#[test]
+fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
+    // Without smoothing each frame counts by itself, and one detector finds the same box in each.
+    let settings = settings("smoothing = \"0s\"\n[models]\ndetector = \"blazeface-short\"\n");
+    let jpeg = photo();
+    let mut rig = Rig::new(&settings);
+    rig.show(&jpeg, 30);
+    let seen = rig.windows().last().unwrap().action_units.clone().unwrap();
+
+    let mut models = zoo::open(&settings).unwrap();
+    let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
+    let face = models.detector.detect(&picture).unwrap()[0];
+    let model = models.emotion.as_mut().unwrap();
+    let mut read = |look| model.read(&picture, &face, look).unwrap().action_units;
+    let (plain, mirrored) = (read(Look::Plain), read(Look::Mirrored));
+    let mut apart = 0.0_f64;
+    for (i, seen) in seen.iter().enumerate() {
+        let (plain, mirrored) = (f64::from(plain[i]), f64::from(mirrored[i]));
+        apart = apart.max((plain - mirrored).abs());
+        assert!(
+            (seen - f64::midpoint(plain, mirrored)).abs() < 0.005,
+            "{i}: {seen} of {plain} and {mirrored}"
+        );
+    }
+    assert!(apart > 0.02, "the picture asks nothing: {plain:?}, {mirrored:?}");
 }
 
 #[test]

@@ -85,7 +85,8 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
 
 fn analyze(models: &mut Models, picture: &RgbImage) -> anyhow::Result<Vec<(Face, Option<Emotion>)>> {
     let faces = models.detector.detect(picture)?;
-    let emotion = |face| Ok((face, models.emotion.as_mut().map(|m| m.read(picture, &face)).transpose()?));
+    let emotion =
+        |face| Ok((face, models.emotion.as_mut().map(|m| m.read_both_ways(picture, &face)).transpose()?));
     faces.into_iter().map(emotion).collect()
 }
 

@@ -17,6 +17,7 @@ use crate::cli::BenchArgs;
 use crate::clock::Moment;
 use crate::config::{Overrides, Settings};
 use crate::daemon;
+use crate::emotion::Look;
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::frame::decode::Decoder;
 use crate::frame::{Frame, PixelFormat};
@@ -99,7 +100,7 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
         sample[1] = cpu(|| networks.detectors(&used))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
             sample[3] = cpu(|| networks.emotion())?;
-            sample[4] = cpu(|| model.read(&decoded, face).map(drop))?;
+            sample[4] = cpu(|| model.read(&decoded, face, Look::Mirrored).map(drop))?;
         }
         frame.at = Duration::from_millis(200) * round;
         sample[5] = cpu(|| {

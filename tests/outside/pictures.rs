@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use emotiond::emotion::square;
+use emotiond::emotion::{mirror, square};
 use emotiond::faces;
 use emotiond::frame::decode::decode;
 use emotiond::frame::warp::{Cropper, Letterbox};
@@ -101,6 +101,8 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
             let mut pixels = vec![0; (width * height * 3) as usize];
             Cropper::default().crop(&picture, &square(crop, &faces[0]), width, height, &mut pixels);
             tensor(&mut needles, &format!("crop {number}"), &pixels, &emotion);
+            mirror(&mut pixels, width as usize);
+            tensor(&mut needles, &format!("mirrored crop {number}"), &pixels, &emotion);
         }
     }
     needles

@@ -37,10 +37,13 @@ def main() -> None:
                                  help="a second run from its averaged weights, at the final size")
             step.add_argument("--taught", type=float, default=0.0, metavar="SHARE",
                               help="share of what `label` wrote in the targets, 0 to 1")
+            step.add_argument("--with-validation", action="store_true",
+                              help="learn from FER+'s validation pictures as well, but for every sixth: when all is chosen")
         if name == "label":
             step.add_argument("checkpoints", nargs="+", type=Path, help="checkpoint.pt of several work folders")
         if name == "evaluate":
             step.add_argument("--model", type=Path, required=True, help="the manifest")
+            step.add_argument("--both-ways", action="store_true", help="look at each face and at its mirror image, as emotiond does")
             step.add_argument("sets", nargs="+", help="ferplus-valid, ferplus-test, expw-valid, scenes")
         if name == "scenes":
             step.add_argument("analysis", type=Path, help="the file of JSON lines")
@@ -63,7 +66,7 @@ def main() -> None:
         make = Recipe.polish if given.polish else Recipe
         recipe = make(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed,
                       taught=given.taught)
-        do.train(given.work, recipe, given.resume, given.polish, given.start)
+        do.train(given.work, recipe, given.resume, given.polish, given.start, given.with_validation)
     elif given.step == "label":
         do.label(given.work, given.checkpoints)
     elif given.step == "narrow":
@@ -73,7 +76,7 @@ def main() -> None:
     elif given.step == "quantize":
         do.quantized(given.data, given.work, given.models)
     elif given.step == "evaluate":
-        print(json.dumps(do.evaluate(given.data, given.work, given.model, given.sets), indent=1))
+        print(json.dumps(do.evaluate(given.data, given.work, given.model, given.sets, given.both_ways), indent=1))
     elif given.step == "scenes":
         from .whole_path import score
 

@@ -15,8 +15,8 @@ from .train import FaceSet, predict
 
 
 def agree(faces: FaceSet, checkpoints: list[Path]) -> np.ndarray:
-    """Probabilities `[n, 8]`, float32, of the mean of all logits; for pictures that are not trained on, zeros."""
-    index = faces.labelled(0)
+    """Probabilities `[n, 8]`, float32, of the mean of all logits; for pictures that are never trained on, zeros."""
+    index = np.sort(np.concatenate([faces.labelled(0), faces.labelled(1)]))
     logits = np.zeros((len(index), len(LABELS)), np.float32)
     for checkpoint in checkpoints:
         net, size = trained(checkpoint)

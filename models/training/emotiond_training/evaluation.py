@@ -12,11 +12,19 @@ from .runtime import Model
 CONTEMPT = LABELS.index("contempt")
 
 
-def outputs(model: Model, faces: Faces, scale: float | None = None) -> tuple[np.ndarray, list[list[np.ndarray]]]:
-    """Expression probabilities `[n, 8]` and the raw tensors of each face."""
-    raw = [model.raw(model.crop(image, box, angle, scale))
-           for image, box, angle in zip(faces.images, faces.boxes, faces.angles, strict=True)]
+def outputs(
+    model: Model, faces: Faces, scale: float | None = None, mirrored: bool = False,
+) -> tuple[np.ndarray, list[list[np.ndarray]]]:
+    """Expression probabilities `[n, 8]` and the raw tensors of each face, or of its mirror image."""
+    crops = (model.crop(image, box, angle, scale)
+             for image, box, angle in zip(faces.images, faces.boxes, faces.angles, strict=True))
+    raw = [model.raw(crop[:, ::-1] if mirrored else crop) for crop in crops]
     return np.stack([model.expression(values) for values in raw]), raw
+
+
+def both_ways(model: Model, faces: Faces) -> np.ndarray:
+    """Expression probabilities `[n, 8]` as emotiond gives them: the mean over each face and its mirror image."""
+    return (outputs(model, faces)[0] + outputs(model, faces, mirrored=True)[0]) / 2
 
 
 def seven(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +91,7 @@ def _brightness(image: np.ndarray, box) -> float:
 
 
 def tables(results: dict, times: dict[str, float], sizes: dict[str, int]) -> str:
-    """The comparison as Markdown; `results[model][set]` from `measure`."""
+    """The comparison as Markdown; `results[model][set]` from `measure`. What is no file of its own has no size and no time."""
     lines = [
         "| model | FER+ test, 8 | agreed, 8 | 7 | macro-F1 | ECE | scenes, 7 | macro-F1 | ECE | whole path | file | ms |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
@@ -94,7 +102,8 @@ def tables(results: dict, times: dict[str, float], sizes: dict[str, int]) -> str
             _percent(fer["eight"]["accuracy"]), _percent(fer["agreed"]["accuracy"]), _percent(fer["seven"]["accuracy"]),
             f"{fer['eight']['macro_f1']:.3f}", f"{fer['eight']['ece']:.3f}",
             _percent(web["seven"]["accuracy"]), f"{web['seven']['macro_f1']:.3f}", f"{web['seven']['ece']:.3f}",
-            _percent(web["whole_path_accuracy"]), f"{sizes[name] / 1e6:.2f} MB", f"{times[name]:.2f}",
+            _percent(web["whole_path_accuracy"]),
+            *((f"{sizes[name] / 1e6:.2f} MB", f"{times[name]:.2f}") if name in sizes else ("", "")),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -20,9 +20,10 @@ from .rounding import learn_rounding
 from .runtime import Model, to_tensor
 from .sources import member
 from .start import SAFE_LOAD, Exported, pretrained, trained
-from .train import FaceSet, Recipe, Trainer
+from .train import KEPT_BACK, FaceSet, Recipe, Trainer
 
 NAME, VERSION = "emotiond-mtl", "1.0.0"
+AS_USED = f"{NAME} int8, both ways"
 TASK = "teacher/face_landmarker_v2_with_blendshapes.task"
 TAUGHT = (6000, 1000)  # faces of each set that the teacher looks at: training, held out
 TO_ROUND = f"{NAME}-to-round.tflite"
@@ -41,9 +42,11 @@ def _face_sets(work: Path) -> list[FaceSet]:
     return [FaceSet.load(work, name) for name in data.TRAINED_ON]
 
 
-def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | None) -> None:
+def train(work: Path, recipe: Recipe, resume: bool, polish: bool, start: Path | None, with_validation: bool = False) -> None:
     torch.set_num_threads(1)  # before anything is computed: workers are forked
     sets = _face_sets(work)
+    if with_validation:  # ExpW's stays as it is: its faces share pictures
+        next(faces for faces in sets if faces.name == "ferplus").learn_from_validation()
     if recipe.taught:
         for faces in sets:
             said = ensemble.path(work, faces.name)
@@ -122,12 +125,13 @@ def _calibration(work: Path, size: int) -> np.ndarray:
 
 
 def quantized(data_dir: Path, work: Path, models: Path) -> None:
-    """The int8 file and its manifest, with a temperature fitted on FER+'s validation split."""
+    """The int8 file and its manifest, with a temperature fitted on those of FER+'s validation pictures that no run learns from."""
     size = Model(work / f"{NAME}-float.toml").size
     path = models / f"{NAME}.tflite"
     quantize(work / TO_ROUND, _calibration(work, size), path)
     _describe(path, models, size)
     validation = load("ferplus-valid", data_dir, work)
+    validation = validation.only(np.arange(len(validation.labels)) % KEPT_BACK == 0)
     for folder, file in ((work, work / f"{NAME}-float.tflite"), (models, path)):
         model = Model(file.with_suffix(".toml"))
         _, raw = evaluation.outputs(model, validation)
@@ -143,13 +147,13 @@ def _describe(path: Path, folder: Path, size: int, temperature: float = 1.0) -> 
     manifest.write(folder / f"{path.stem}.toml", path, path.stem, VERSION, size, outputs, temperature)
 
 
-def evaluate(data_dir: Path, work: Path, file: Path, names: list[str]) -> dict:
-    return {name: _measure(file, name, data_dir, work)[0] for name in names}
+def evaluate(data_dir: Path, work: Path, file: Path, names: list[str], both_ways: bool = False) -> dict:
+    return {name: _measure(file, name, data_dir, work, both_ways)[0] for name in names}
 
 
-def _measure(file: Path, name: str, data_dir: Path, work: Path) -> tuple[dict, np.ndarray]:
-    faces = load(name, data_dir, work)
-    probabilities, _ = evaluation.outputs(Model(file), faces)
+def _measure(file: Path, name: str, data_dir: Path, work: Path, both_ways: bool) -> tuple[dict, np.ndarray]:
+    faces, model = load(name, data_dir, work), Model(file)
+    probabilities = evaluation.both_ways(model, faces) if both_ways else evaluation.outputs(model, faces)[0]
     return evaluation.measure(probabilities, faces), probabilities
 
 
@@ -167,13 +171,16 @@ def compare(data_dir: Path, work: Path, models: Path, reference: Path | None) ->
         "face-api": _tuned(peers.face_api, data_dir, work),
     }
     loaded = {name: Model(path) for name, path in files.items()}
-    results, reliability, slices = {name: {} for name in files}, {}, []
+    # As emotiond itself looks at a face, beside one look of each file.
+    rows = {AS_USED: (files["emotiond-mtl int8"], True), "emotiond-mtl float, both ways": (files["emotiond-mtl float"], True),
+            **{name: (path, False) for name, path in files.items()}}
+    results, reliability, slices = {name: {} for name in rows}, {}, []
     with ProcessPoolExecutor(4, get_context("spawn")) as pool:
-        pending = {(name, which): pool.submit(_measure, path, which, data_dir, work)
-                   for name, path in files.items() for which in ("ferplus-test", "scenes")}
+        pending = {(name, which): pool.submit(_measure, path, which, data_dir, work, both_ways)
+                   for name, (path, both_ways) in rows.items() for which in ("ferplus-test", "scenes")}
         for (name, which), answer in pending.items():
             results[name][which], probabilities = answer.result()
-            if name == "emotiond-mtl int8":
+            if name == AS_USED:
                 faces = load(which, data_dir, work)
                 reliability[which] = (probabilities, faces.labels)
                 plots.confusion_matrix(probabilities, faces.labels, which, figures / f"confusion-{which}.png")

@@ -8,10 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
-from emotiond_training import rounding  # noqa: E402
+from emotiond_training import evaluation, rounding  # noqa: E402
 from emotiond_training.augment import augment, centre, jpeg_like  # noqa: E402
 from emotiond_training.data import CACHE, ferplus_targets  # noqa: E402
 from emotiond_training.ensemble import agree  # noqa: E402
+from emotiond_training.faces import Faces  # noqa: E402
 from emotiond_training.narrow import importance, narrow, shorten  # noqa: E402
 from emotiond_training.network import WIDTHS, EmotionNet, equalize, folded  # noqa: E402
 from emotiond_training.sharpness import gradient_nearby  # noqa: E402
@@ -177,19 +178,49 @@ def test_a_few_steps_learn_and_a_checkpoint_resumes(tmp_path, sharpness):
         assert torch.equal(mine, theirs)
 
 
-def test_an_ensemble_labels_the_training_faces_and_nothing_else(tmp_path):
+def test_a_last_run_learns_from_all_but_every_sixth_validation_picture():
+    faces = synthetic("ferplus", False)
+    before, given = faces.labelled(1), faces.split
+    faces.learn_from_validation()
+    assert faces.labelled(1).tolist() == before[::6].tolist()
+    assert len(faces.labelled(0)) == 96 - len(before[::6])
+    assert (given == 1).sum() == len(before), "the stored split has changed"
+
+
+def test_an_ensemble_labels_the_faces_that_may_be_trained_on_and_nothing_else(tmp_path):
     faces = synthetic("expw", True)
+    faces.split[-4:] = 2
     recipe = Recipe(stages=[(0.0, 32)], epochs=0.2, batch=16, workers=1, taught=0.25)
     trainer = Trainer(recipe, [faces], tmp_path, fresh())
     trainer.size, trainer.began = 32, time.monotonic()
     trainer.save()
     labels = agree(faces, [tmp_path / "checkpoint.pt"] * 2)
     assert labels.shape == (96, 8) and labels.dtype == np.float32
-    assert labels[faces.split == 0].sum(1) == pytest.approx(1) and not labels[faces.split == 1].any()
+    assert labels[faces.split < 2].sum(1) == pytest.approx(1) and not labels[faces.split == 2].any()
     faces.taught = torch.from_numpy(labels)
     mixed = trainer._targets(faces, np.array([3]))[0]
     assert mixed.sum().item() == pytest.approx(1)
     assert mixed[1].item() == pytest.approx(0.75 * (0.9 + 0.1 / 8) + 0.25 * labels[3, 1])
+
+
+def test_both_ways_is_the_mean_of_a_face_and_its_mirror_image():
+    class Left:
+        """A model that reads the first column alone."""
+
+        def crop(self, image, box, angle, scale):
+            return image
+
+        def raw(self, crop):
+            return [crop[:, 0, 0]]
+
+        def expression(self, values):
+            return np.eye(8)[values[0][0]]
+
+    images = [np.arange(2 * 3 * 3).reshape(2, 3, 3) // 3 % 3]
+    one = Faces("two", images, np.zeros((1, 4)), np.zeros(1), np.ones(1, bool), np.zeros(1, int), np.ones(1, bool))
+    assert evaluation.outputs(Left(), one)[0].argmax() == 0
+    assert evaluation.outputs(Left(), one, mirrored=True)[0].argmax() == 2
+    assert evaluation.both_ways(Left(), one).tolist() == [[0.5, 0, 0.5, 0, 0, 0, 0, 0]]
 
 
 @torch.no_grad()
