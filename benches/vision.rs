@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use emotiond::emotion::{EmotionModel, TfliteEmotion};
+use emotiond::emotion::{EmotionModel, Look, TfliteEmotion, mirror};
 use emotiond::faces::{BlazeFace, FaceDetector};
 use emotiond::frame::warp::{Cropper, Letterbox, Square};
 use emotiond::geometry::Point;
@@ -22,22 +22,26 @@ fn stages(criterion: &mut Criterion) {
         b.iter(|| letterbox.fit(black_box(&picture)));
     });
     let mut cropper = Cropper::default();
-    let mut pixels = vec![0; 112 * 112 * 3];
+    let mut pixels = vec![0; 128 * 128 * 3];
     for side in [100.0, 200.0, 400.0] {
         let square = Square { center: Point { x: 300.0, y: 200.0 }, side, angle: 0.1 };
-        criterion.bench_function(&format!("crop {side} to 112"), |b| {
-            b.iter(|| cropper.crop(black_box(&picture), &square, 112, 112, &mut pixels));
+        criterion.bench_function(&format!("crop {side} to 128"), |b| {
+            b.iter(|| cropper.crop(black_box(&picture), &square, 128, 128, &mut pixels));
         });
     }
+    criterion.bench_function("mirror a crop of 128", |b| b.iter(|| mirror(black_box(&mut pixels), 128)));
     for name in ["blazeface-short", "blazeface-back", "blazeface-full"] {
         let mut detector = BlazeFace::load(&manifest(name)).expect("scripts/setup has run");
         criterion.bench_function(name, |b| b.iter(|| detector.detect(black_box(&picture))));
     }
     let mut detector = BlazeFace::load(&manifest("blazeface-back")).expect("scripts/setup has run");
     let face = detector.detect(&picture).expect("the network runs")[0];
-    let mut emotion = TfliteEmotion::load(&manifest("mini-xception-fer2013")).expect("scripts/setup has run");
-    criterion
-        .bench_function("emotion mini-xception", |b| b.iter(|| emotion.read(black_box(&picture), &face)));
+    for name in ["emotiond-mtl", "mini-xception-fer2013"] {
+        let mut emotion = TfliteEmotion::load(&manifest(name)).expect("scripts/setup has run");
+        criterion.bench_function(name, |b| {
+            b.iter(|| emotion.read(black_box(&picture), &face, Look::Mirrored));
+        });
+    }
 }
 
 criterion_group!(benches, stages);
