@@ -40,7 +40,8 @@ def main() -> None:
             step.add_argument("--with-validation", action="store_true",
                               help="learn from FER+'s validation pictures as well, but for every sixth: when all is chosen")
         if name == "label":
-            step.add_argument("checkpoints", nargs="+", type=Path, help="checkpoint.pt of several work folders")
+            step.add_argument("networks", nargs="+", type=Path,
+                              help="checkpoint.pt of several work folders, or exported .tflite files")
         if name == "evaluate":
             step.add_argument("--model", type=Path, required=True, help="the manifest")
             step.add_argument("--both-ways", action="store_true", help="look at each face and at its mirror image, as emotiond does")
@@ -68,7 +69,7 @@ def main() -> None:
                       taught=given.taught)
         do.train(given.work, recipe, given.resume, given.polish, given.start, given.with_validation)
     elif given.step == "label":
-        do.label(given.work, given.checkpoints)
+        do.label(given.work, given.networks)
     elif given.step == "narrow":
         do.narrowed(given.work)
     elif given.step == "export":

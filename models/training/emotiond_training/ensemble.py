@@ -10,20 +10,22 @@ import numpy as np
 import torch
 
 from .contract import LABELS
-from .start import trained
+from .network import EmotionNet
 from .train import FaceSet, predict
 
 
-def agree(faces: FaceSet, checkpoints: list[Path]) -> np.ndarray:
-    """Probabilities `[n, 8]`, float32, of the mean of all logits; for pictures that are never trained on, zeros."""
+def agree(faces: FaceSet, networks: list[tuple[EmotionNet, int]]) -> np.ndarray:
+    """Probabilities `[n, 8]`, float32, of the mean of all logits; for pictures that are never trained on, zeros.
+
+    `networks` are finished networks, each with its input size.
+    """
     index = np.sort(np.concatenate([faces.labelled(0), faces.labelled(1)]))
     logits = np.zeros((len(index), len(LABELS)), np.float32)
-    for checkpoint in checkpoints:
-        net, size = trained(checkpoint)
+    for net, size in networks:
         for mirrored in (False, True):
             logits += predict(net, faces, index, size, mirrored)
     out = np.zeros((len(faces.split), len(LABELS)), np.float32)
-    out[index] = torch.from_numpy(logits / (2 * len(checkpoints))).softmax(1).numpy()
+    out[index] = torch.from_numpy(logits / (2 * len(networks))).softmax(1).numpy()
     return out
 
 

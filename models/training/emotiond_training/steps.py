@@ -20,7 +20,7 @@ from .rounding import learn_rounding
 from .runtime import Model, to_tensor
 from .sources import member
 from .start import SAFE_LOAD, Exported, pretrained, trained
-from .train import KEPT_BACK, FaceSet, Recipe, Trainer
+from .train import KEPT_BACK, SIZE, FaceSet, Recipe, Trainer
 
 NAME, VERSION = "emotiond-mtl", "1.0.0"
 AS_USED = f"{NAME} int8, both ways"
@@ -90,10 +90,18 @@ def narrowed(work: Path) -> None:
     checkpoint.with_suffix(".new").replace(checkpoint)
 
 
-def label(work: Path, checkpoints: list[Path]) -> None:
-    """What the networks of several checkpoints say of each training face, for `train --taught`."""
-    for faces in _face_sets(work):
-        np.save(ensemble.path(work, faces.name), ensemble.agree(faces, checkpoints))
+def label(work: Path, files: list[Path]) -> None:
+    """What several networks, of checkpoints or exported files, say of each training face, for `train --taught`."""
+    sets = _face_sets(work)
+    networks = [_finished(file, work, sets) for file in files]
+    for faces in sets:
+        np.save(ensemble.path(work, faces.name), ensemble.agree(faces, networks))
+
+
+def _finished(file: Path, work: Path, sets: list[FaceSet]) -> tuple[EmotionNet, int]:
+    if file.suffix != ".tflite":
+        return trained(file)
+    return _first(work, sets, Recipe.polish(), file).eval(), SIZE
 
 
 def export(work: Path) -> None:

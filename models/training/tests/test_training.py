@@ -194,7 +194,7 @@ def test_an_ensemble_labels_the_faces_that_may_be_trained_on_and_nothing_else(tm
     trainer = Trainer(recipe, [faces], tmp_path, fresh())
     trainer.size, trainer.began = 32, time.monotonic()
     trainer.save()
-    labels = agree(faces, [tmp_path / "checkpoint.pt"] * 2)
+    labels = agree(faces, [trained(tmp_path / "checkpoint.pt")] * 2)
     assert labels.shape == (96, 8) and labels.dtype == np.float32
     assert labels[faces.split < 2].sum(1) == pytest.approx(1) and not labels[faces.split == 2].any()
     faces.taught = torch.from_numpy(labels)
