@@ -18,7 +18,7 @@ use crate::observation::{Emotion, Vocabulary};
 /// How a face is shown to a model.
 ///
 /// A network says slightly different things of a face and of its mirror image, although nothing that it is asked about
-/// has a side; the mean of both is right more often (`docs/decisions/0007-both-ways.md`).
+/// has a side; the mean of both is nearer to what raters say (`docs/decisions/0007-both-ways.md`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Look {
     /// As the picture shows it.
