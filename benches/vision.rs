@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use emotiond::emotion::{EmotionModel, Look, TfliteEmotion, mirror};
-use emotiond::faces::{BlazeFace, FaceDetector};
-use emotiond::frame::warp::{Cropper, Letterbox, Square};
-use emotiond::geometry::Point;
+use emotiond::capture::frame::warp::{Cropper, Letterbox, Square};
+use emotiond::vision::detect::{BlazeFace, FaceDetector};
+use emotiond::vision::emotion::{EmotionModel, Look, TfliteEmotion, mirror};
+use emotiond_core::geometry::Point;
 use image::imageops::{self, FilterType};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");

@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A moment on the monotonic clock: the time since the clock's origin (the start of the process).
-///
-/// Windows, tracks, smoothing and triggers use it alone, so that a step of the wall clock moves none of them.
-pub type Moment = Duration;
+use emotiond_core::Moment;
+use emotiond_core::report::payload::Stamp;
+use jiff::Timestamp;
 
 /// Where "now" comes from.
 pub trait Clock: Send + Sync {
@@ -16,6 +15,13 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> SystemTime;
     /// Whether the wall clock is known to be synchronized to a time server.
     fn synchronized(&self) -> bool;
+
+    /// Reads all of it at once, to date what happened. A wall clock outside the years -9999 to 9999 says nothing, and
+    /// the epoch stands in for it.
+    fn stamp(&self) -> Stamp {
+        let wall = Timestamp::try_from(self.wall()).unwrap_or(Timestamp::UNIX_EPOCH);
+        Stamp { now: self.now(), wall, synchronized: self.synchronized() }
+    }
 }
 
 /// The machine's own clocks.

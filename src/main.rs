@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use emotiond::cli::{Cli, Command};
-use emotiond::{command, daemon, logging};
+use emotiond::command::cli::{Cli, Command};
+use emotiond::command::logging;
+use emotiond::{command, runtime};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose);
     die_whole();
     let result = match &cli.command {
-        Command::Run(arguments) => daemon::run(arguments),
+        Command::Run(arguments) => runtime::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Cameras(arguments) => command::cameras::run(arguments),
         Command::Analyze(arguments) => command::analyze::run(arguments),
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
 /// that systemd starts again. Replaces the default message so that it reaches the journal with its priority.
 fn die_whole() {
     std::panic::set_hook(Box::new(|panic| {
-        if emotiond::guard::contained() {
+        if emotiond::exit::panics::contained() {
             return;
         }
         let place =

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use emotiond::emotion::{EmotionModel, Look, TfliteEmotion};
-use emotiond::faces::{BlazeFace, FaceDetector};
-use emotiond::geometry::{Face, Point, Rect};
-use emotiond::observation::{Emotion, Expression};
+use emotiond::vision::detect::{BlazeFace, FaceDetector};
+use emotiond::vision::emotion::{EmotionModel, Look, TfliteEmotion};
+use emotiond_core::geometry::{Face, Point, Rect};
+use emotiond_core::report::observation::{Emotion, Expression};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
@@ -81,7 +81,7 @@ fn a_mirrored_look_is_a_look_at_the_mirror_image_and_both_ways_is_their_mean() {
 
 /// How the shipped pair reads a picture that continues no other.
 fn pair(picture: &RgbImage) -> Vec<Face> {
-    let (mut detector, _) = emotiond::faces::open(models(), "auto").unwrap();
+    let (mut detector, _) = emotiond::vision::detect::open(models(), "auto").unwrap();
     detector.detect(picture).unwrap()
 }
 

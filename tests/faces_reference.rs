@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use emotiond::faces::{BlazeFace, FaceDetector};
-use emotiond::geometry::Face;
+use emotiond::vision::detect::{BlazeFace, FaceDetector};
+use emotiond_core::geometry::Face;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
@@ -122,7 +122,8 @@ fn turned(picture: &RgbImage, degrees: f32) -> RgbImage {
 
 #[test]
 fn five_people_are_five_faces_and_nobody_is_none() {
-    let (mut detector, manifests) = emotiond::faces::open(&Path::new(ROOT).join("models"), "auto").unwrap();
+    let (mut detector, manifests) =
+        emotiond::vision::detect::open(&Path::new(ROOT).join("models"), "auto").unwrap();
     assert_eq!(manifests.len(), 2);
     for (name, picture) in compositions() {
         let expected = match name {

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use emotiond::emotion::TfliteEmotion;
-use emotiond::faces::BlazeFace;
-use emotiond::model::Network;
-use emotiond::model::manifest::Manifest;
+use emotiond::inference::Network;
+use emotiond::inference::manifest::Manifest;
+use emotiond::vision::detect::BlazeFace;
+use emotiond::vision::emotion::TfliteEmotion;
 use sha2::{Digest, Sha256};
 
 /// The error of an emotion model whose manifest and file are changed as told.

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use emotiond::observation::Expression;
-use emotiond::payload::{Message, Topic};
 use emotiond::publish::Publisher;
-use emotiond::publish::command::{Asked, Command};
 use emotiond::publish::home_assistant::{Announced, discovery};
 use emotiond::publish::mqtt::MqttPublisher;
+use emotiond::publish::mqtt::inbox::{Asked, Command};
 use emotiond::publish::settings::{Broker, Credentials, MqttSettings, Password};
+use emotiond_core::report::observation::Expression;
+use emotiond_core::report::payload::{Message, Topic};
 use rumqttc::QoS;
 use serde_json::{Value, json};
 

@@ -5,18 +5,18 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use emotiond::capture::Losses;
+use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::clock::{Clock, ManualClock};
 use emotiond::config::{Overrides, Settings};
-use emotiond::daemon::vision_settings;
-use emotiond::emotion::Look;
-use emotiond::frame::{Frame, PixelFormat};
-use emotiond::observation::{CameraState, Expression};
-use emotiond::payload::{Encoder, Stamp};
-use emotiond::source::Losses;
-use emotiond::summary::{Summary, Suppressed};
-use emotiond::trigger::{Phase, TriggerEvent};
+use emotiond::runtime::vision_settings;
+use emotiond::vision::emotion::Look;
+use emotiond::vision::models;
 use emotiond::vision::{Outcome, Vision};
-use emotiond::zoo;
+use emotiond_core::report::observation::{CameraState, Expression};
+use emotiond_core::report::payload::{Encoder};
+use emotiond_core::report::summary::{Summary, Suppressed};
+use emotiond_core::report::trigger::{Phase, TriggerEvent};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 
@@ -39,7 +39,7 @@ fn settings(extra: &str) -> Settings {
 
 impl Rig {
     fn new(settings: &Settings) -> Self {
-        let models = zoo::open(settings).unwrap();
+        let models = models::open(settings).unwrap();
         let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         let vision = Vision::new(models.detector, models.emotion, vision_settings(settings), clock.now());
         Self { vision, clock, summaries: Vec::new(), events: Vec::new() }
@@ -141,7 +141,7 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
     rig.show(&jpeg, 30);
     let seen = rig.windows().last().unwrap().action_units.clone().unwrap();
 
-    let mut models = zoo::open(&settings).unwrap();
+    let mut models = models::open(&settings).unwrap();
     let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     let face = models.detector.detect(&picture).unwrap()[0];
     let model = models.emotion.as_mut().unwrap();
@@ -221,7 +221,7 @@ fn the_wall_clock_may_step_by_years() {
         rig.clock.step_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(wall));
         rig.show(&photo, 13);
         for summary in std::mem::take(&mut rig.summaries) {
-            let body = encoder.summary(&summary, &Stamp::take(&rig.clock)).body;
+            let body = encoder.summary(&summary, &rig.clock.stamp()).body;
             let line: serde_json::Value = serde_json::from_str(&body).unwrap();
             lengths.push((line["sequence"].as_u64().unwrap(), line["window"]["seconds"].as_f64().unwrap()));
         }

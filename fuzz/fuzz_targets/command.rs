@@ -4,8 +4,8 @@
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use emotiond::payload::Topic;
-use emotiond::publish::command::Inbox;
+use emotiond_core::report::payload::Topic;
+use emotiond::publish::mqtt::inbox::Inbox;
 use libfuzzer_sys::{arbitrary, fuzz_target};
 
 #[derive(arbitrary::Arbitrary, Debug)]

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use emotiond::emotion::square;
-use emotiond::faces::anchors::anchors;
-use emotiond::faces::decode::{Decoder, VALUES};
-use emotiond::faces::nms::merge;
-use emotiond::frame::warp::{Cropper, Letterbox};
-use emotiond::model::manifest::{Align, Crop};
-use emotiond::tracking::{Tracker, TrackerSettings};
+use emotiond::vision::emotion::square;
+use emotiond::vision::detect::anchors::anchors;
+use emotiond::vision::detect::decode::{Decoder, VALUES};
+use emotiond::vision::detect::nms::merge;
+use emotiond::capture::frame::warp::{Cropper, Letterbox};
+use emotiond::inference::manifest::{Align, Crop};
+use emotiond_core::track::{Tracker, TrackerSettings};
 use image::RgbImage;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,11 +1,11 @@
 //! A camera's frame of any format, size and content: a picture of the right size or an error, never a panic.
 #![no_main]
 
-use emotiond::clock::Moment;
-use emotiond::frame::decode::Decoder;
-use emotiond::frame::luma::Luma;
-use emotiond::frame::{Frame, PixelFormat};
-use emotiond::source::mjpeg::outline;
+use emotiond_core::moment::Moment;
+use emotiond::capture::frame::decode::Decoder;
+use emotiond::capture::frame::luma::Luma;
+use emotiond::capture::frame::{Frame, PixelFormat};
+use emotiond::capture::frame::mjpeg::outline;
 use image::RgbImage;
 use libfuzzer_sys::fuzz_target;
 

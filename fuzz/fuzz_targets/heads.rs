@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use emotiond::emotion::heads;
-use emotiond::model::manifest::{Head, Manifest, Task};
+use emotiond::vision::emotion::heads;
+use emotiond::inference::manifest::{Head, Manifest, Task};
 use libfuzzer_sys::fuzz_target;
 
 static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| {

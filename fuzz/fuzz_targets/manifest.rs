@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use emotiond::model::manifest::Manifest;
+use emotiond::inference::manifest::Manifest;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -1,7 +1,7 @@
 //! A stream of JPEG frames: the same frames come out however the bytes are cut into pieces, and little is held.
 #![no_main]
 
-use emotiond::source::mjpeg::{Splitter, outline};
+use emotiond::capture::frame::mjpeg::{Splitter, outline};
 use libfuzzer_sys::fuzz_target;
 
 const MAX_FRAME: usize = 4096;

@@ -7,13 +7,13 @@ use image::RgbImage;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::AnalyzeArgs;
+use crate::capture::picture;
+use crate::command::cli::AnalyzeArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::geometry::Face;
-use crate::observation::{Emotion, Expression, Vocabulary};
-use crate::source::picture;
-use crate::zoo::{self, Models};
+use crate::vision::models::{self, Models};
+use emotiond_core::geometry::Face;
+use emotiond_core::report::observation::{Emotion, Expression, Vocabulary};
 
 /// One line of `analyze --json`.
 #[derive(Debug, Serialize)]
@@ -51,7 +51,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     if let Some(model) = &arguments.model {
         settings.models.emotion.clone_from(model);
     }
-    let mut models = zoo::open(&settings).or_exit(Code::Config)?;
+    let mut models = models::open(&settings).or_exit(Code::Config)?;
     let vocabulary = models.emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
     let paths = pictures(&arguments.images).or_exit(Code::NoInput)?;
     let progress = progress(paths.len());

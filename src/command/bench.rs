@@ -13,19 +13,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-use crate::cli::BenchArgs;
-use crate::clock::Moment;
+use crate::capture::frame::decode::Decoder;
+use crate::capture::frame::{Frame, PixelFormat};
+use crate::capture::picture;
+use crate::command::cli::BenchArgs;
 use crate::config::{Overrides, Settings};
-use crate::daemon;
-use crate::emotion::Look;
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::frame::decode::Decoder;
-use crate::frame::{Frame, PixelFormat};
-use crate::model::Network;
-use crate::model::manifest::Manifest;
-use crate::source::picture;
+use crate::inference::Network;
+use crate::inference::manifest::Manifest;
+use crate::runtime;
 use crate::vision::Vision;
-use crate::zoo;
+use crate::vision::emotion::Look;
+use crate::vision::models;
+use emotiond_core::Moment;
 
 /// Size of the frame that is timed: what the daemon asks a camera for.
 const SIZE: (u32, u32) = (640, 480);
@@ -76,8 +76,8 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
 
 fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Result<Report> {
     let mut frame = encode(picture)?;
-    let mut models = zoo::open(settings)?;
-    let pipeline_models = zoo::open(settings)?;
+    let mut models = models::open(settings)?;
+    let pipeline_models = models::open(settings)?;
     let mut networks = Bare::open(settings)?;
     let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
     decoder.decode(&frame, &mut decoded)?;
@@ -85,7 +85,7 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     let mut vision = Vision::new(
         pipeline_models.detector,
         pipeline_models.emotion,
-        daemon::vision_settings(settings),
+        runtime::vision_settings(settings),
         Moment::ZERO,
     );
     let mut report = Report { faces: faces.len(), ..Report::default() };
@@ -148,9 +148,9 @@ struct Bare {
 
 impl Bare {
     fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let models = zoo::open(settings)?;
+        let models = models::open(settings)?;
         let load = |name: &str| -> anyhow::Result<Network> {
-            let path = zoo::manifest_path(&settings.models.directory, name);
+            let path = models::manifest_path(&settings.models.directory, name);
             Ok(Network::load(Manifest::read(&path)?)?)
         };
         Ok(Self {

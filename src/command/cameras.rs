@@ -1,9 +1,9 @@
 //! `emotiond cameras`: the V4L2 cameras of this machine.
 
-use crate::cli::CamerasArgs;
+use crate::capture::v4l2::list;
+use crate::capture::v4l2::negotiate::Wish;
+use crate::command::cli::CamerasArgs;
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::source::list;
-use crate::source::negotiate::Wish;
 
 /// Lists devices, drivers and modes.
 ///

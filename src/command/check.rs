@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::cli::{ConfigArgs, Destination, RunArgs};
+use crate::capture::frame::decode::decode;
+use crate::command::cli::{ConfigArgs, Destination, RunArgs};
 use crate::config::{Overrides, Settings};
-use crate::daemon::feed::Feed;
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::frame::decode::decode;
-use crate::privacy::{self, Reach};
 use crate::publish::Publisher as _;
 use crate::publish::mqtt::MqttPublisher;
 use crate::publish::settings::Broker;
-use crate::zoo;
+use crate::runtime::feed::Feed;
+use crate::sandbox::{self, Reach};
+use crate::vision::models;
 
 /// How long the broker may take to accept the connection.
 const BROKER_PATIENCE: Duration = Duration::from_secs(5);
@@ -25,9 +25,9 @@ const BROKER_PATIENCE: Duration = Duration::from_secs(5);
 pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     let settings =
         Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
-    privacy::forbid_dumps().or_exit(Code::Software)?;
+    sandbox::forbid_dumps().or_exit(Code::Software)?;
     // As the daemon is: what its confinement would keep from it does not work here either.
-    let confinement = privacy::confine(Reach::of(&settings, arguments.path(), true));
+    let confinement = sandbox::confine(Reach::of(&settings, arguments.path(), true));
     let tries: [(&str, anyhow::Result<String>); 5] = [
         ("privacy", Ok(site(&settings))),
         ("notice", Ok(settings.privacy.notice(settings.window))),
@@ -68,7 +68,7 @@ fn site(settings: &Settings) -> String {
 }
 
 fn models(settings: &Settings) -> anyhow::Result<String> {
-    let models = zoo::open(settings)?;
+    let models = models::open(settings)?;
     let names: Vec<_> = models.info.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
     Ok(names.join(", "))
 }

@@ -1,9 +1,9 @@
 //! `emotiond config`: the commented default configuration.
 
-use crate::cli::ConfigPrintArgs;
+use crate::command::cli::ConfigPrintArgs;
 use crate::config::EXAMPLE;
 use crate::exit::Failure;
-use crate::payload;
+use emotiond_core::report::payload;
 
 /// Prints the example configuration, or the schema of a summary.
 ///

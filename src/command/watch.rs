@@ -1,9 +1,9 @@
 //! `emotiond watch`: prints what a subscriber of the broker receives.
 
-use crate::cli::WatchArgs;
+use crate::command::cli::WatchArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::publish::watch;
+use crate::publish::mqtt::watch;
 
 /// Prints topic and body of each message, one a line, until `--count` summaries have come or the reader has gone.
 ///

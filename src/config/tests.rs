@@ -63,9 +63,9 @@ fn what_the_example_shows_as_defaults_are_the_defaults() {
 #[test]
 fn every_key_is_in_the_example() {
     // A key that exists and is not shown would make this list of all keys fail to match.
-    let shape = include_str!("shape.rs");
+    let raw = include_str!("raw.rs");
     let keys =
-        shape.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ")).map(|(k, _)| k);
+        raw.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ")).map(|(k, _)| k);
     for key in keys.filter(|key| {
         !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant"].contains(key)
     }) {

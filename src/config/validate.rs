@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::{CameraSettings, HomeAssistantSettings, ModelSettings, PrivacySettings, Settings, shape};
+use super::{CameraSettings, HomeAssistantSettings, ModelSettings, PrivacySettings, Settings, raw};
 use crate::publish::settings::{
-    Broker, ClientCertificate, Credentials, DeviceName, DurableSettings, MqttSettings, Password, TlsSettings,
+    Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
 };
+use emotiond_core::report::payload::DeviceName;
 
 /// The most windows that are kept on disk.
 const MOST_KEPT: f64 = 1e6;
 
-pub(super) fn settings(file: shape::File) -> Result<Settings> {
+pub(super) fn settings(file: raw::File) -> Result<Settings> {
     let Some(site) = file.site else {
         bail!(
             "`site` is missing: say where the device stands, as the first line of the file: site = \"home\" \
@@ -85,7 +86,7 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
     name.parse().context(from)
 }
 
-fn mqtt(mqtt: shape::Mqtt, device: DeviceName, window: Duration) -> Result<MqttSettings> {
+fn mqtt(mqtt: raw::Mqtt, device: DeviceName, window: Duration) -> Result<MqttSettings> {
     let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
     let credentials = match (mqtt.username, mqtt.password_file) {
         (Some(username), Some(file)) => {
@@ -143,7 +144,7 @@ fn mqtt(mqtt: shape::Mqtt, device: DeviceName, window: Duration) -> Result<MqttS
 
 /// Where summaries wait that the broker has not taken, and how many at most.
 fn durable(
-    keep: shape::Span,
+    keep: raw::Span,
     configured: Option<PathBuf>,
     window: Duration,
 ) -> Result<Option<DurableSettings>> {
@@ -200,7 +201,7 @@ fn within<T: PartialOrd + std::fmt::Display + Copy>(key: &str, value: T, least: 
     Ok(value)
 }
 
-fn span(key: &str, span: shape::Span, least: Duration, most: Duration) -> Result<Duration> {
+fn span(key: &str, span: raw::Span, least: Duration, most: Duration) -> Result<Duration> {
     ensure!(
         span.0 >= least && span.0 <= most,
         "`{key}` is {}; it may be {} to {}",

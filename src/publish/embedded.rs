@@ -15,9 +15,9 @@ use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, Server
 use tokio::sync::oneshot;
 
 use crate::exit::Code;
-use crate::guard;
-use crate::publish::backoff::{Backoff, chance};
+use crate::exit::panics;
 use crate::publish::settings::{Address, Credentials};
+use emotiond_core::backoff::{Backoff, chance};
 
 /// How much of each topic is kept for slow subscribers.
 pub const KEPT_BYTES: usize = SEGMENT_BYTES * SEGMENTS;
@@ -119,7 +119,7 @@ fn run(
 ) {
     let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     for life in 1.. {
-        let reason = match guard::contain(|| live(listen, credentials, &mut stopped, ready)) {
+        let reason = match panics::contain(|| live(listen, credentials, &mut stopped, ready)) {
             Ok(Ok(Ended::Asked)) => return,
             Ok(Ok(Ended::Stumbled)) => "it stumbled over what a client sent".to_owned(),
             Ok(Err(error)) if life == 1 => {
@@ -171,7 +171,7 @@ fn live(
         .enable_all()
         .build()
         .context("failed to start the embedded broker")?;
-    let stumbles = guard::stumbles();
+    let stumbles = panics::stumbles();
     runtime.block_on(async {
         // In this order: the server listens once it has been polled, and only then the other branch runs.
         tokio::select! {
@@ -185,7 +185,7 @@ fn live(
                     // The connections are tasks of this thread, whose panics the runtime catches.
                     tokio::select! {
                         _dropped = &mut *stopped => return Ended::Asked,
-                        () = tokio::time::sleep(GLANCE) => if guard::stumbles() != stumbles {
+                        () = tokio::time::sleep(GLANCE) => if panics::stumbles() != stumbles {
                             return Ended::Stumbled;
                         },
                     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::{Map, Value, json};
 
-use crate::observation::Expression;
-use crate::payload::Topic;
-use crate::publish::settings::DeviceName;
+use emotiond_core::report::observation::Expression;
+use emotiond_core::report::payload::DeviceName;
+use emotiond_core::report::payload::Topic;
 
 /// The announcement, ready to be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,5 +1,11 @@
 //! Messages to an MQTT broker, through a thread of their own.
 
+mod diagnosis;
+pub mod inbox;
+pub(in crate::publish) mod session;
+mod tls;
+pub mod watch;
+
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
@@ -7,15 +13,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::payload::Message;
-use crate::publish::command::{Command, Inbox};
-use crate::publish::durable::DurableQueue;
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
-use crate::publish::keeper::Keeper;
-use crate::publish::outbox::Outgoing;
-use crate::publish::session::{LARGEST_MESSAGE, Shared, Worker};
+use crate::publish::mqtt::inbox::{Command, Inbox};
+use crate::publish::mqtt::session::{LARGEST_MESSAGE, Shared, Worker};
+use crate::publish::queue::disk_worker::Keeper;
+use crate::publish::queue::durable::DurableQueue;
+use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
-use crate::publish::{Counters, Publisher, tls};
+use crate::publish::{Counters, Publisher};
+use emotiond_core::report::payload::Message;
 
 /// The part of a good-bye that is left to the disk.
 const LAST_WRITE: Duration = Duration::from_millis(500);

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use emotiond_core::report::payload::DeviceName;
+
 use crate::publish::home_assistant::Discovery;
 
 /// Everything the publisher needs to know about a broker and how to speak with it.
@@ -149,29 +151,6 @@ pub struct ClientCertificate {
     pub key_file: PathBuf,
 }
 
-/// The name of a device: 1 to 64 letters, digits, `_`, `-` and `.`, so that it can stand in a topic and in a client id.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DeviceName(String);
-
-impl FromStr for DeviceName {
-    type Err = SettingsError;
-
-    fn from_str(name: &str) -> Result<Self, SettingsError> {
-        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if (1..=64).contains(&name.len()) && name.chars().all(good) {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(SettingsError::DeviceName(name.to_owned()))
-        }
-    }
-}
-
-impl fmt::Display for DeviceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Which broker: `embedded`, `mqtt://host[:port]` (1883 by default) or `mqtts://host[:port]` (TLS, 8883 by default).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Broker {
@@ -207,10 +186,6 @@ impl fmt::Display for Address {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum SettingsError {
-    #[error(
-        "{0:?} cannot be the name of a device: use 1 to 64 letters, digits, \"_\", \"-\" and \".\", because the name is part of every topic"
-    )]
-    DeviceName(String),
     #[error(
         "the broker's address {0:?} has no scheme: write mqtt://{0}, or mqtts://{0} for TLS, or \"embedded\" for the built-in broker"
     )]

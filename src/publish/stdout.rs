@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::payload::{Message, Topic};
 use crate::publish::{Counters, Publisher};
+use emotiond_core::report::payload::{Message, Topic};
 
 /// The reader of our output has gone: not a failure, but the end of the run.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
-use crate::frame::luma::Luma;
+use crate::capture::frame::luma::Luma;
+use emotiond_core::Moment;
 
 /// A picture this dark, on a scale of 0 to 255, ...
 const DARK_MEAN: f32 = 20.0;

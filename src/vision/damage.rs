@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
+use emotiond_core::Moment;
 
 /// For so long without a whole frame before the frames count as damaged, and for so long without a damaged one before
 /// they count as whole again.

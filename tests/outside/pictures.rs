@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use emotiond::emotion::{mirror, square};
-use emotiond::faces;
-use emotiond::frame::decode::decode;
-use emotiond::frame::warp::{Cropper, Letterbox};
-use emotiond::frame::{Frame, PixelFormat};
-use emotiond::model::manifest::{Manifest, Task};
-use emotiond::model::tensor::Quantization;
+use emotiond::capture::frame::decode::decode;
+use emotiond::capture::frame::warp::{Cropper, Letterbox};
+use emotiond::capture::frame::{Frame, PixelFormat};
+use emotiond::inference::manifest::{Manifest, Task};
+use emotiond::inference::tensor::Quantization;
+use emotiond::vision::detect;
+use emotiond::vision::emotion::{mirror, square};
 use image::{RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use tflitec::interpreter::Interpreter;
@@ -84,7 +84,7 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
         let luma: Vec<u8> = imageops::grayscale(&picture).into_raw();
         needles.add(&format!("grey picture {number}"), &luma);
         for name in ["blazeface-short", "blazeface-back", "auto"] {
-            let (mut detector, manifests) = faces::open(models(), name).unwrap();
+            let (mut detector, manifests) = detect::open(models(), name).unwrap();
             for manifest in manifests {
                 let mut letterbox = Letterbox::new(manifest.input.width, manifest.input.height);
                 letterbox.fit(&picture);

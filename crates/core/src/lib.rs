@@ -1,0 +1,11 @@
+//! The part of emotiond that decides: who is who from frame to frame, what a window says, when a trigger fires, how it
+//! reads on the wire. Time comes in as an argument.
+
+pub mod backoff;
+pub mod geometry;
+pub mod moment;
+pub mod report;
+pub mod smooth;
+pub mod track;
+
+pub use moment::Moment;

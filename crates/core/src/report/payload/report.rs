@@ -1,0 +1,204 @@
+//! The messages `info`, `health` and `event`. `device`, `boot` and `schema` are added when they are encoded.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::number::{tenths, thousandths};
+use super::{SCHEMA, Stamp};
+use crate::report::observation::{CameraState, Expression, Vocabulary};
+use crate::report::trigger::{Phase, TriggerEvent};
+
+/// A model in use.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ModelInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// What privacy lets through.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Privacy {
+    /// Whether emotion is inferred at all.
+    pub emotion: bool,
+    /// Whether the facing share is published.
+    pub facing: bool,
+    /// Windows with fewer people at once carry no emotion.
+    pub min_people: u32,
+    /// The legal basis that the operator claims for emotion at a site that forbids it by default.
+    pub legal_basis: Option<String>,
+    /// All of this in plain words, for the notice on the wall.
+    pub notice: String,
+}
+
+/// What the summaries of this device can contain.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Capabilities {
+    /// The expressions in every distribution.
+    pub expressions: Vec<Expression>,
+    /// Whether there is valence and arousal.
+    pub valence_arousal: bool,
+    /// The action units.
+    pub action_units: Vec<String>,
+}
+
+impl From<&Vocabulary> for Capabilities {
+    fn from(vocabulary: &Vocabulary) -> Self {
+        let Vocabulary { expressions, valence_arousal, action_units } = vocabulary.clone();
+        Self { expressions, valence_arousal, action_units }
+    }
+}
+
+/// The `info` message: what this device is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Info {
+    /// The daemon's version.
+    pub version: String,
+    /// The models in use.
+    pub models: Vec<ModelInfo>,
+    /// The kind of site, by its name in the config.
+    pub site: String,
+    /// What privacy lets through.
+    pub privacy: Privacy,
+    /// The usual length of a window in seconds.
+    #[serde(serialize_with = "thousandths")]
+    pub window: f64,
+    /// What summaries can contain.
+    pub capabilities: Capabilities,
+    /// The names of the triggers, each an `event/<name>`.
+    pub triggers: Vec<String>,
+}
+
+/// Times of one stage in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// Mean.
+    #[serde(serialize_with = "tenths")]
+    pub mean: f64,
+    /// Longest.
+    #[serde(serialize_with = "tenths")]
+    pub max: f64,
+}
+
+/// The `health` message: how the daemon is. Rates and latencies are of the time since the last one; counters are of the
+/// run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Health {
+    /// When this was written, RFC 3339.
+    pub time: String,
+    /// Seconds since the start of the run.
+    #[serde(serialize_with = "tenths")]
+    pub uptime: f64,
+    /// The camera's state.
+    pub camera: CameraState,
+    /// Frames captured a second.
+    #[serde(serialize_with = "tenths")]
+    pub captured_fps: f64,
+    /// Frames analysed a second.
+    #[serde(serialize_with = "tenths")]
+    pub fps: f64,
+    /// Milliseconds by stage; stages that did not run are left out.
+    pub latency: BTreeMap<&'static str, Latency>,
+    /// Frames captured or due but not analysed.
+    pub dropped: u64,
+    /// Frames that arrived damaged.
+    pub corrupt: u64,
+    /// Messages delivered.
+    pub published: u64,
+    /// Messages waiting for the broker, in memory and on disk.
+    pub queued: u64,
+    /// Summaries among them that are on disk, where a restart finds them; null if there is no disk to keep them on or
+    /// it cannot be reached.
+    pub queue_on_disk: Option<u64>,
+    /// How that disk does: `ok`; `failing` (full, read-only or broken: summaries are kept in memory), `replaced` (its
+    /// file was damaged in this run, what it held is lost, and a new one serves), `off` (none is configured).
+    pub queue_disk: &'static str,
+    /// Messages given up because the queue was full.
+    pub dropped_messages: u64,
+    /// Summaries among them: each a window that no consumer will see.
+    pub dropped_summaries: u64,
+    /// The hottest sensor in °C, if there is one.
+    pub temperature: Option<f64>,
+    /// Resident memory in MiB.
+    pub memory: Option<f64>,
+    /// Whether the wall clock is known to be synchronized.
+    pub clock_synchronized: bool,
+}
+
+impl Health {
+    /// One line for `systemctl status`.
+    #[must_use]
+    pub fn status_line(&self) -> String {
+        let camera = match self.camera {
+            CameraState::Ok => "camera ok",
+            CameraState::Blind => "camera sees nothing",
+            CameraState::Lost => "camera lost",
+            CameraState::Paused => "paused",
+        };
+        let mut line = format!("{camera}, {:.1} frames/s analysed", self.fps);
+        if self.queued > 0 {
+            line += &format!(", {} messages waiting", self.queued);
+        }
+        if self.queue_disk == "failing" {
+            line += ", the queue's disk fails";
+        }
+        if let Some(memory) = self.memory {
+            line += &format!(", {memory:.0} MiB");
+        }
+        line
+    }
+}
+
+/// The `event/<trigger>` message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventPayload {
+    schema: u32,
+    device: String,
+    boot: String,
+    /// The trigger's name.
+    trigger: String,
+    /// The signal's name.
+    signal: String,
+    /// `start` or `end`.
+    phase: &'static str,
+    /// When the frame that decided it was captured, RFC 3339.
+    time: String,
+    /// The signal in that frame; null if it had no value, as when the last face left.
+    #[serde(serialize_with = "optional_thousandths")]
+    value: Option<f64>,
+    /// For how many seconds the condition has been met.
+    #[serde(serialize_with = "thousandths")]
+    seconds: f64,
+}
+
+impl EventPayload {
+    /// An event as it goes on the wire.
+    #[must_use]
+    pub fn new(event: &TriggerEvent, device: &str, boot: &str, stamp: &Stamp) -> Self {
+        Self {
+            schema: SCHEMA,
+            device: device.to_owned(),
+            boot: boot.to_owned(),
+            trigger: event.name.clone(),
+            signal: event.signal.to_string(),
+            phase: match event.phase {
+                Phase::Start => "start",
+                Phase::End => "end",
+            },
+            time: stamp.date(event.at),
+            value: event.value,
+            seconds: event.lasted.as_secs_f64(),
+        }
+    }
+}
+
+fn optional_thousandths<S: serde::Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => thousandths(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,213 @@
+//! The `summary` message.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use super::number::{Share, Signed, apportion, thousandths};
+use super::{SCHEMA, Stamp};
+use crate::report::observation::{CameraState, Expression, Skipped};
+use crate::report::summary::{Expressions, Faces, Spread, Summary, Suppressed};
+
+/// What a device saw in one window of time.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(title = "emotiond summary")]
+pub struct SummaryPayload {
+    /// Version of the wire format.
+    #[schemars(extend("const" = SCHEMA))]
+    schema: u32,
+    /// Name of the device.
+    device: String,
+    /// Counts the windows of one boot, from 1, without gaps.
+    #[schemars(range(min = 1))]
+    sequence: u64,
+    /// Tells one run of the daemon from the next.
+    boot: String,
+    /// The time summarized.
+    window: WindowPayload,
+    /// Who was there; null if the camera gave nothing to look at.
+    faces: Option<FacesPayload>,
+    /// What the faces showed, averaged over face-seconds.
+    expression: Option<ExpressionPayload>,
+    /// Unpleasant (-1) to pleasant (1).
+    valence: Option<SpreadPayload>,
+    /// Calm (-1) to excited (1).
+    arousal: Option<SpreadPayload>,
+    /// Mean activation of facial action units over face-seconds.
+    action_units: Option<ActionUnits>,
+    /// Why there is no emotion: nobody was there, the site forbids it, or too few people were there at once.
+    suppressed: Option<SuppressedName>,
+    /// How far the window is to be trusted.
+    quality: QualityPayload,
+}
+
+/// A window of time. The next one begins where this one ends.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Window")]
+struct WindowPayload {
+    /// RFC 3339, UTC, milliseconds.
+    #[schemars(extend("format" = "date-time"))]
+    start: String,
+    /// RFC 3339, UTC, milliseconds.
+    #[schemars(extend("format" = "date-time"))]
+    end: String,
+    /// Length by the monotonic clock. A multiple of the usual length is a gap in which nothing was observed; the last
+    /// window of a run is shorter.
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    seconds: f64,
+}
+
+/// Who was there.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Faces")]
+struct FacesPayload {
+    /// Mean number of faces over the time observed.
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    mean: f64,
+    /// Greatest number of faces at once.
+    max: u32,
+    /// Distinct tracks of two frames or more; one who leaves and comes back counts again.
+    people: u32,
+    /// Share of face-seconds turned to the camera; null if nobody was there or the site withholds it.
+    facing: Option<Share>,
+    /// Faces that were counted but not classified, summed over the frames.
+    skipped: Skipped,
+}
+
+/// What the faces showed.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ExpressionSummary")]
+struct ExpressionPayload {
+    /// The expression with the greatest share.
+    dominant: Expression,
+    /// Mean probability over face-seconds; sums to 1. A class the model lacks is left out.
+    #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Expression"}))]
+    distribution: BTreeMap<Expression, Share>,
+    /// Greatest smoothed probability of any face at any instant.
+    #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Expression"}))]
+    intensity: BTreeMap<Expression, Share>,
+}
+
+/// Mean and standard deviation over face-seconds.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Spread")]
+struct SpreadPayload {
+    /// Mean.
+    mean: Signed,
+    /// Standard deviation, of faces and moments together.
+    std: Share,
+}
+
+/// How far the window is to be trusted.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Quality")]
+struct QualityPayload {
+    /// `ok` if anything was observed, else the state that held longest.
+    camera: CameraState,
+    /// Frames analysed.
+    frames: u64,
+    /// Frames captured or due but not analysed.
+    dropped: u64,
+    /// Frames that arrived damaged.
+    corrupt: u64,
+    /// Seconds for which frames speak; `faces.mean` times this is the face-seconds.
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    observed: f64,
+    /// Whether the wall clock was known to be synchronized when this was published.
+    clock_synchronized: bool,
+}
+
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Suppressed")]
+enum SuppressedName {
+    Nobody,
+    Site,
+    MinPeople,
+}
+
+/// Names and activations in the model's order.
+#[derive(Clone, Debug, JsonSchema)]
+struct ActionUnits(#[schemars(with = "BTreeMap<String, Share>")] Vec<(String, Share)>);
+
+impl Serialize for ActionUnits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, share)| (name, share)))
+    }
+}
+
+impl SummaryPayload {
+    /// A window as it goes on the wire.
+    #[must_use]
+    pub fn new(summary: &Summary, device: &str, boot: &str, sequence: u64, stamp: &Stamp) -> Self {
+        let names = &summary.vocabulary.action_units;
+        let quality = &summary.quality;
+        Self {
+            schema: SCHEMA,
+            device: device.to_owned(),
+            sequence,
+            boot: boot.to_owned(),
+            window: WindowPayload {
+                start: stamp.date(summary.start),
+                end: stamp.date(summary.end),
+                seconds: (summary.end - summary.start).as_secs_f64(),
+            },
+            faces: summary.faces.as_ref().map(Into::into),
+            expression: summary
+                .expression
+                .as_ref()
+                .and_then(|scores| ExpressionPayload::new(scores, &summary.vocabulary.expressions)),
+            valence: summary.valence.map(Into::into),
+            arousal: summary.arousal.map(Into::into),
+            action_units: summary.action_units.as_ref().map(|means| {
+                ActionUnits(names.iter().cloned().zip(means.iter().copied().map(Share)).collect())
+            }),
+            suppressed: summary.suppressed.map(|why| match why {
+                Suppressed::Nobody => SuppressedName::Nobody,
+                Suppressed::Site => SuppressedName::Site,
+                Suppressed::MinPeople => SuppressedName::MinPeople,
+            }),
+            quality: QualityPayload {
+                camera: quality.camera,
+                frames: quality.frames,
+                dropped: quality.dropped,
+                corrupt: quality.corrupt,
+                observed: quality.observed.as_secs_f64(),
+                clock_synchronized: stamp.synchronized,
+            },
+        }
+    }
+}
+
+impl ExpressionPayload {
+    /// `None` if the model has no expression at all.
+    fn new(scores: &Expressions, classes: &[Expression]) -> Option<Self> {
+        let means: Vec<f64> = classes.iter().map(|class| scores.distribution[*class as usize]).collect();
+        // Before rounding, so that it is right; the first in wire order of two that are equal.
+        let mut ranked: Vec<(Expression, f64)> = classes.iter().copied().zip(means.iter().copied()).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let intensity = classes.iter().map(|class| (*class, Share(scores.intensity[*class as usize])));
+        Some(Self {
+            dominant: ranked.first()?.0,
+            distribution: classes.iter().copied().zip(apportion(&means)).collect(),
+            intensity: intensity.collect(),
+        })
+    }
+}
+
+impl From<&Faces> for FacesPayload {
+    fn from(faces: &Faces) -> Self {
+        let Faces { mean, max, people, facing, skipped } = *faces;
+        Self { mean, max, people, facing: facing.map(Share), skipped }
+    }
+}
+
+impl From<Spread> for SpreadPayload {
+    fn from(spread: Spread) -> Self {
+        Self { mean: Signed(spread.mean), std: Share(spread.std) }
+    }
+}

@@ -1,0 +1,331 @@
+//! Tumbling windows on the monotonic clock, and what is said of each.
+//!
+//! # What the numbers mean
+//!
+//! A frame speaks for the time until the next one, but for no longer than [`SummarySettings::hold`]: a stall must not
+//! stretch the last face over a minute. That time, cut at the window's edges, is the frame's *weight*; the sum of
+//! weights is the time *observed*. A window edge loses nothing: the rest of the weight goes to the next window.
+//!
+//! A track counts from its second frame on (see [`SummarySettings::confirm`]), so that a false detection that lives
+//! for one frame is nobody. Only tracks that count contribute to anything but `skipped`.
+//!
+//! With w the weight of a frame, F its faces and S ⊆ F those with scores p:
+//!
+//! * face-seconds Σ w·|F|; `mean` = face-seconds / Σ w; `max` = greatest |F|; `people` = distinct tracks;
+//! * `facing` = Σ w·|facing F| / Σ w·|F|;
+//! * every average of scores goes over face-seconds: at each instant the mean over the faces there, p̄ = Σ p / |S|,
+//!   and the instants weighed by the face-seconds they hold, Σ w·|S|·p̄ / Σ w·|S|. So one face that stays ten seconds
+//!   weighs as much as a crowd of ten that is there for one, where a mean over time alone would let it outvote them.
+//!   The result does not depend on how the time is cut into frames or windows;
+//! * the spread is the standard deviation over the same face-seconds: of faces and of moments;
+//! * `intensity` is the greatest smoothed probability of any counted face at any instant of the window.
+//!
+//! # No window lost or doubled
+//!
+//! Time is settled once: a cursor goes from the start to the end of the run, and every crossing of a window's end emits
+//! that window. An event of the past (a frame that was in the works) is taken as of the cursor. After a stall of more
+//! than [`SummarySettings::backlog`] windows those without any observation are merged into one gap, which is seen by
+//! its length and by its camera state: the windows together still cover the time without hole or overlap.
+
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::moment::Moment;
+use crate::report::observation::{CameraState, Emotion, Scene, Skipped, TrackId, Vocabulary};
+use window::Window;
+
+/// Whether the site allows emotion to be summarized.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EmotionPolicy {
+    /// Allowed.
+    Allowed,
+    /// Forbidden by law or by the operator: presence and counts alone.
+    Forbidden,
+}
+
+/// How windows are cut and what they may say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SummarySettings {
+    /// The length of a window; more than zero.
+    pub window: Duration,
+    /// The greatest time one frame speaks for. More than the longest usual time between analysed frames.
+    pub hold: Duration,
+    /// How long to wait for frames that were captured in a window but are still being analysed when it ends.
+    pub grace: Duration,
+    /// The frame from which on a track counts; 1 counts every detection.
+    pub confirm: u32,
+    /// The greatest number of windows without observation that one stall may emit one by one.
+    pub backlog: u32,
+    /// Whether the site allows emotion.
+    pub emotion: EmotionPolicy,
+    /// Whether the facing share is published.
+    pub facing: bool,
+    /// A window in which fewer people were seen at once carries no emotion.
+    pub min_people: u32,
+}
+
+impl Default for SummarySettings {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(10),
+            hold: Duration::from_secs(2),
+            grace: Duration::from_millis(500),
+            confirm: 2,
+            backlog: 60,
+            emotion: EmotionPolicy::Allowed,
+            facing: true,
+            min_people: 1,
+        }
+    }
+}
+
+/// A mean and the standard deviation over face-seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Mean, -1..=1.
+    pub mean: f64,
+    /// Standard deviation, 0..=1.
+    pub std: f64,
+}
+
+/// Who was there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Faces {
+    /// Mean number of faces over the time observed.
+    pub mean: f64,
+    /// The greatest number of faces at once.
+    pub max: u32,
+    /// Distinct tracks; a person who leaves and comes back counts again.
+    pub people: u32,
+    /// Share of face-seconds turned to the camera, 0..=1; `None` if withheld or nobody was there.
+    pub facing: Option<f64>,
+    /// Faces not classified, summed over the frames analysed.
+    pub skipped: Skipped,
+}
+
+/// Expression probabilities of a window, indexed by `Expression as usize`; classes the model lacks are to be left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expressions {
+    /// Mean over face-seconds; sums to 1.
+    pub distribution: [f64; 8],
+    /// Peak of the smoothed probability of any face.
+    pub intensity: [f64; 8],
+}
+
+/// Why a window with a working camera carries no emotion.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Suppressed {
+    /// Nobody was there.
+    Nobody,
+    /// The site forbids it; said of every window, whoever is there.
+    Site,
+    /// Too few people at once.
+    MinPeople,
+}
+
+/// How far the window is to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quality {
+    /// `Ok` if anything was observed; else the state that held longest. A camera that should work but gave no
+    /// picture counts as `Lost`.
+    pub camera: CameraState,
+    /// Frames analysed.
+    pub frames: u64,
+    /// Frames captured or due but not analysed.
+    pub dropped: u64,
+    /// Frames that arrived damaged.
+    pub corrupt: u64,
+    /// The time observed.
+    pub observed: Duration,
+}
+
+/// What one window says. Moments, not wall time: that is stamped when it is published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// When it began.
+    pub start: Moment,
+    /// When it ended; the next one begins here.
+    pub end: Moment,
+    /// Who was there; `None` if nothing was observed.
+    pub faces: Option<Faces>,
+    /// Expressions, if there were scores and nothing suppresses them.
+    pub expression: Option<Expressions>,
+    /// Valence, likewise.
+    pub valence: Option<Spread>,
+    /// Arousal, likewise.
+    pub arousal: Option<Spread>,
+    /// Mean activations over face-seconds, in the order of the vocabulary, likewise.
+    pub action_units: Option<Vec<f64>>,
+    /// Why there is no emotion.
+    pub suppressed: Option<Suppressed>,
+    /// How far to trust it.
+    pub quality: Quality,
+    /// The names behind the numbers.
+    pub vocabulary: Arc<Vocabulary>,
+}
+
+/// A face of the frame that now speaks, if its track counts.
+#[derive(Debug)]
+struct Held {
+    track: TrackId,
+    facing: bool,
+    emotion: Option<Emotion>,
+}
+
+/// Turns scenes and camera states into one summary a window.
+#[derive(Debug)]
+pub struct Windows {
+    settings: SummarySettings,
+    /// Everything before this is settled.
+    cursor: Moment,
+    current: Window,
+    /// The faces of the last frame, and the moment up to which they speak.
+    held: Option<(Vec<Held>, Moment)>,
+    camera: CameraState,
+    camera_since: Moment,
+    /// Frames a track was seen in, and when last.
+    seen: HashMap<TrackId, (u32, Moment)>,
+    vocabulary: Arc<Vocabulary>,
+    ready: Vec<Summary>,
+}
+
+impl Windows {
+    /// Windows from `start` on. The camera counts as lost until told otherwise, or until the first scene.
+    #[must_use]
+    pub fn new(settings: SummarySettings, start: Moment) -> Self {
+        assert!(!settings.window.is_zero(), "settings are validated: a window is longer than zero");
+        Self {
+            settings,
+            cursor: start,
+            current: Window::new(start),
+            held: None,
+            camera: CameraState::Lost,
+            camera_since: start,
+            seen: HashMap::new(),
+            vocabulary: Arc::default(),
+            ready: Vec::new(),
+        }
+    }
+
+    /// Takes in an analysed frame. A frame older than what is settled counts as of the cursor; one that was captured
+    /// before the camera was lost, covered or paused counts as analysed and says nothing of who is there.
+    pub fn scene(&mut self, scene: &Scene) {
+        self.settle(scene.at);
+        if self.camera == CameraState::Lost && scene.at >= self.camera_since {
+            self.camera = CameraState::Ok;
+            self.camera_since = scene.at;
+        }
+        self.current.frames += 1;
+        self.current.skip(scene.skipped);
+        if self.camera != CameraState::Ok || scene.at < self.camera_since {
+            return;
+        }
+        if !Arc::ptr_eq(&self.vocabulary, &scene.vocabulary) {
+            self.vocabulary = Arc::clone(&scene.vocabulary);
+        }
+        let mut faces = Vec::with_capacity(scene.faces.len());
+        for face in &scene.faces {
+            let (frames, last) = self.seen.entry(face.track).or_insert((0, self.cursor));
+            *frames = frames.saturating_add(1);
+            *last = self.cursor;
+            if *frames >= self.settings.confirm {
+                let emotion = face.emotion.clone().filter(Emotion::is_finite);
+                faces.push(Held { track: face.track, facing: face.facing, emotion });
+            }
+        }
+        self.held = Some((faces, self.cursor + self.settings.hold));
+    }
+
+    /// Takes in a change of the camera's state (or its confirmation, which changes nothing). News older than the last
+    /// change, as from a frame that was in the works when the camera was closed, are no news.
+    pub fn camera(&mut self, at: Moment, state: CameraState) {
+        self.settle(at);
+        if state != self.camera && at >= self.camera_since {
+            self.camera = state;
+            self.camera_since = at;
+            self.held = None;
+        }
+    }
+
+    /// Counts frames that were captured or due but not analysed.
+    pub fn dropped(&mut self, at: Moment, frames: u64) {
+        self.settle(at.saturating_sub(self.settings.grace));
+        self.current.dropped += frames;
+    }
+
+    /// Counts frames that arrived damaged.
+    pub fn corrupt(&mut self, at: Moment, frames: u64) {
+        self.settle(at.saturating_sub(self.settings.grace));
+        self.current.corrupt += frames;
+    }
+
+    /// The windows that have ended and had their grace, in order.
+    pub fn advance(&mut self, now: Moment) -> Vec<Summary> {
+        self.settle(now.saturating_sub(self.settings.grace));
+        std::mem::take(&mut self.ready)
+    }
+
+    /// The windows that are left at the end of the run; the last one is partial unless it ends with the run.
+    #[must_use]
+    pub fn finish(mut self, now: Moment) -> Vec<Summary> {
+        self.settle(now);
+        if self.cursor > self.current.start {
+            self.close(self.cursor);
+        }
+        self.ready
+    }
+
+    /// When the current window is due, grace included: a caller with nothing else to do can sleep until then.
+    #[must_use]
+    pub fn due(&self) -> Moment {
+        self.current.start + self.settings.window + self.settings.grace
+    }
+
+    /// Moves the cursor on, crediting the time passed and closing the windows crossed.
+    fn settle(&mut self, to: Moment) {
+        while self.cursor < to {
+            let end = self.current.start + self.settings.window;
+            // Where what holds now ceases to hold, if that is within this window.
+            let speaks = self.held.as_ref().map_or(self.cursor, |(_, until)| *until);
+            if speaks <= self.cursor && self.cursor == self.current.start && self.current.is_untouched() {
+                let whole = (to - self.cursor).as_nanos() / self.settings.window.as_nanos();
+                if whole > u128::from(self.settings.backlog) {
+                    self.merge(u32::try_from(whole).unwrap_or(u32::MAX));
+                    continue;
+                }
+            }
+            let step = if speaks > self.cursor { to.min(end).min(speaks) } else { to.min(end) };
+            let passed = step - self.cursor;
+            match &self.held {
+                Some((faces, until)) if *until > self.cursor => self.current.observe(passed, faces),
+                _ => self.current.unobserved(passed, self.camera),
+            }
+            self.cursor = step;
+            if step == end {
+                self.close(end);
+            }
+        }
+    }
+
+    /// Closes so many whole windows without observation as one gap.
+    fn merge(&mut self, windows: u32) {
+        let end = self.cursor + self.settings.window * windows;
+        self.current.unobserved(end - self.cursor, self.camera);
+        self.cursor = end;
+        self.close(end);
+    }
+
+    fn close(&mut self, end: Moment) {
+        let window = std::mem::replace(&mut self.current, Window::new(end));
+        self.ready.push(window.summarize(end, &self.settings, &self.vocabulary));
+        // A tracker gives a face up within seconds; a minute is more than enough to remember who counts.
+        let horizon = end.saturating_sub(Duration::from_secs(60));
+        self.seen.retain(|_, (_, last)| *last >= horizon);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Triggers: a signal above or below a level for a time becomes an event, with hysteresis and a cool-down.
+//!
+//! A signal is one number a frame for the whole scene ([`Signals`]):
+//!
+//! | signal | value | range |
+//! |---|---|---|
+//! | `expression.<name>` | the greatest smoothed probability among the faces | 0..=1 |
+//! | `action_units.<AU>` | the greatest activation among the faces | 0..=1 |
+//! | `valence`, `arousal` | the mean over the faces | -1..=1 |
+//! | `faces` | the number of faces | 0.. |
+//! | `facing` | the share of the faces turned to the camera | 0..=1 |
+//!
+//! So `above` on an expression reads "any face shows it" and `below` reads "no face shows it". The time of `for` belongs
+//! to the scene: a smile that one face passes on to the next is one smile. A signal without a value (nobody there, no
+//! such head in the model, withheld for privacy, camera not ok) meets no condition, above or below.
+
+mod signal;
+
+use std::time::Duration;
+
+use crate::moment::Moment;
+
+pub use signal::{Gate, Signal, Signals};
+
+/// Which side of the level meets the condition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Level {
+    /// The signal is greater than this.
+    Above(f64),
+    /// The signal is less than this.
+    Below(f64),
+}
+
+/// One trigger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriggerSettings {
+    /// The name, part of the topic.
+    pub name: String,
+    /// What is watched.
+    pub signal: Signal,
+    /// The level and its side.
+    pub level: Level,
+    /// How long the condition must be met without a break.
+    pub hold: Duration,
+    /// How far the signal must come back over the level for the condition to end; 0 or more, in units of the signal.
+    pub hysteresis: f64,
+    /// How long after its end the trigger stays silent.
+    pub cooldown: Duration,
+    /// Whether the end is an event, too.
+    pub end: bool,
+}
+
+/// Start or end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// The condition has been met for the trigger's time.
+    Start,
+    /// The condition is no longer met.
+    End,
+}
+
+/// What a trigger has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriggerEvent {
+    /// The trigger's name.
+    pub name: String,
+    /// What is watched.
+    pub signal: Signal,
+    /// Start or end.
+    pub phase: Phase,
+    /// When: the frame that decided it.
+    pub at: Moment,
+    /// The signal in that frame, if it had a value.
+    pub value: Option<f64>,
+    /// How long the condition has been met.
+    pub lasted: Duration,
+}
+
+/// All triggers of a run.
+#[derive(Debug)]
+pub struct Triggers {
+    triggers: Vec<Trigger>,
+    max_gap: Duration,
+    last: Option<Moment>,
+}
+
+#[derive(Debug)]
+struct Trigger {
+    settings: TriggerSettings,
+    /// Since when the condition is met.
+    since: Option<Moment>,
+    started: bool,
+    silent_until: Moment,
+}
+
+impl Triggers {
+    /// Triggers that have seen nothing. Frames further apart than `max_gap` say nothing about the time between: a
+    /// condition met before such a gap has ended with it.
+    #[must_use]
+    pub fn new(settings: Vec<TriggerSettings>, max_gap: Duration) -> Self {
+        let triggers = settings
+            .into_iter()
+            .map(|settings| Trigger { settings, since: None, started: false, silent_until: Moment::ZERO })
+            .collect();
+        Self { triggers, max_gap, last: None }
+    }
+
+    /// The events that one frame brings. Without a frame (camera lost, blind, paused) call it with
+    /// [`Signals::none`], so that what was going on ends.
+    pub fn update(&mut self, at: Moment, signals: &Signals) -> Vec<TriggerEvent> {
+        let at = self.last.map_or(at, |last| last.max(at));
+        let torn = self.last.is_some_and(|last| at - last > self.max_gap);
+        let ended = self.last.filter(|_| torn).map(|last| last + self.max_gap);
+        self.last = Some(at);
+        let mut events = Vec::new();
+        for trigger in &mut self.triggers {
+            if let Some(ended) = ended {
+                events.extend(trigger.update(ended, None));
+            }
+            events.extend(trigger.update(at, signals.get(&trigger.settings.signal)));
+        }
+        events
+    }
+}
+
+impl Trigger {
+    fn update(&mut self, at: Moment, value: Option<f64>) -> Option<TriggerEvent> {
+        if !value.is_some_and(|value| self.met(value)) {
+            let since = self.since.take()?;
+            if !std::mem::take(&mut self.started) {
+                return None;
+            }
+            self.silent_until = at + self.settings.cooldown;
+            return self.settings.end.then(|| self.event(Phase::End, at, value, since));
+        }
+        let since = *self.since.get_or_insert(at);
+        let due = at - since >= self.settings.hold && at >= self.silent_until;
+        if self.started || !due {
+            return None;
+        }
+        self.started = true;
+        Some(self.event(Phase::Start, at, value, since))
+    }
+
+    /// Whether a value meets the condition: the bare level to begin with, the level moved by the hysteresis to go on.
+    fn met(&self, value: f64) -> bool {
+        let slack = if self.since.is_some() { self.settings.hysteresis } else { 0.0 };
+        match self.settings.level {
+            Level::Above(level) if slack > 0.0 => value >= level - slack,
+            Level::Above(level) => value > level,
+            Level::Below(level) if slack > 0.0 => value <= level + slack,
+            Level::Below(level) => value < level,
+        }
+    }
+
+    fn event(&self, phase: Phase, at: Moment, value: Option<f64>, since: Moment) -> TriggerEvent {
+        let TriggerSettings { name, signal, .. } = &self.settings;
+        let (name, signal) = (name.clone(), signal.clone());
+        TriggerEvent { name, signal, phase, at, value, lasted: at.saturating_sub(since) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::report::observation::{Emotion, Expression, Observation, Scene, Skipped, TrackId, Vocabulary};
+use crate::report::summary::EmotionPolicy;
+
+const OPEN: Gate = Gate { emotion: EmotionPolicy::Allowed, facing: true, min_people: 1 };
+
+fn ms(ms: u64) -> Moment {
+    Moment::from_millis(ms)
+}
+
+fn smile() -> TriggerSettings {
+    TriggerSettings {
+        name: "smile".to_owned(),
+        signal: Signal::Expression(Expression::Happiness),
+        level: Level::Above(0.6),
+        hold: ms(2000),
+        hysteresis: 0.1,
+        cooldown: ms(5000),
+        end: true,
+    }
+}
+
+/// A frame in which faces show happiness with these probabilities.
+fn scene(happiness: &[f32]) -> Scene {
+    let face = |&p: &f32| {
+        let mut scores = [0.0; 8];
+        scores[Expression::Happiness as usize] = p;
+        let emotion =
+            Emotion { expression: Some(scores), valence_arousal: Some([p, -p]), action_units: vec![p] };
+        Observation { track: TrackId(1), facing: p > 0.5, emotion: Some(emotion) }
+    };
+    let vocabulary = Vocabulary {
+        expressions: vec![Expression::Neutral, Expression::Happiness],
+        valence_arousal: true,
+        action_units: vec!["AU12".to_owned()],
+    };
+    let faces = happiness.iter().map(face).collect();
+    Scene { at: ms(0), faces, skipped: Skipped::default(), vocabulary: Arc::new(vocabulary) }
+}
+
+/// Feeds a value every `step` milliseconds and gives what happened: phase and milliseconds.
+fn play(settings: TriggerSettings, step: u64, values: &[f32]) -> Vec<(Phase, u64)> {
+    let mut triggers = Triggers::new(vec![settings], ms(2000));
+    let mut events = Vec::new();
+    for (frame, value) in (0..).zip(values) {
+        let signals = if value.is_nan() { Signals::none() } else { Signals::of(&scene(&[*value]), &OPEN) };
+        events.extend(triggers.update(ms(frame * step), &signals));
+    }
+    events.iter().map(|event| (event.phase, event.at.as_millis() as u64)).collect()
+}
+
+#[test]
+fn a_smile_of_two_seconds_starts_once_and_ends_below_the_hysteresis() {
+    let values = [0.2, 0.7, 0.7, 0.7, 0.55, 0.7, 0.7, 0.55, 0.49, 0.2];
+    assert_eq!(play(smile(), 500, &values), [(Phase::Start, 2500), (Phase::End, 4000)]);
+}
+
+#[test]
+fn a_smile_that_breaks_off_is_none() {
+    assert_eq!(play(smile(), 500, &[0.7, 0.7, 0.7, 0.7, 0.2, 0.7, 0.7, 0.7, 0.2]), []);
+}
+
+#[test]
+fn the_cool_down_silences_the_next_start_until_it_is_over() {
+    let mut values = vec![0.9; 5];
+    values.push(0.1);
+    values.extend([0.9; 12]);
+    // Ended at 2.5 s, silent until 7.5 s, though the condition was met again for two seconds at 5 s.
+    let events = play(smile(), 500, &values);
+    assert_eq!(events, [(Phase::Start, 2000), (Phase::End, 2500), (Phase::Start, 7500)]);
+}
+
+#[test]
+fn without_a_value_what_was_going_on_ends() {
+    assert_eq!(play(smile(), 1000, &[0.9, 0.9, 0.9, f32::NAN]), [(Phase::Start, 2000), (Phase::End, 3000)]);
+    let quiet = TriggerSettings { end: false, ..smile() };
+    assert_eq!(play(quiet, 1000, &[0.9, 0.9, 0.9, f32::NAN]), [(Phase::Start, 2000)]);
+}
+
+#[test]
+fn a_gap_in_the_pictures_is_no_time_of_smiling() {
+    assert_eq!(play(smile(), 3000, &[0.9, 0.9, 0.9]), []);
+}
+
+#[test]
+fn nobody_meets_no_condition_below_a_level() {
+    let sad = TriggerSettings { level: Level::Below(0.3), ..smile() };
+    assert_eq!(play(sad.clone(), 1000, &[f32::NAN; 5]), []);
+    assert_eq!(play(sad, 1000, &[0.1; 5]), [(Phase::Start, 2000)]);
+}
+
+#[test]
+fn signals_of_a_frame() {
+    let signals = Signals::of(&scene(&[0.2, 0.8]), &OPEN);
+    for (name, value) in [
+        ("expression.happiness", Some(0.8)),
+        ("expression.fear", None),
+        ("valence", Some(0.5)),
+        ("arousal", Some(-0.5)),
+        ("action_units.AU12", Some(0.8)),
+        ("action_units.AU1", None),
+        ("faces", Some(2.0)),
+        ("facing", Some(0.5)),
+    ] {
+        let signal: Signal = name.parse().unwrap();
+        assert_eq!(signal.to_string(), name);
+        let got = signals.get(&signal);
+        assert!(got.zip(value).map_or(got == value, |(a, b)| (a - b).abs() < 1e-6), "{name}: {got:?}");
+    }
+    for name in ["expression", "expression.joy", "faces.max", "action_units.", "", "happiness"] {
+        assert!(name.parse::<Signal>().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn privacy_silences_emotion_and_leaves_the_count() {
+    let scene = scene(&[0.9, 0.9]);
+    let forbidden = Gate { emotion: EmotionPolicy::Forbidden, facing: false, ..OPEN };
+    for gate in [forbidden, Gate { min_people: 3, ..OPEN }] {
+        let signals = Signals::of(&scene, &gate);
+        for name in ["expression.happiness", "valence", "arousal", "action_units.AU12"] {
+            assert_eq!(signals.get(&name.parse().unwrap()), None, "{name}");
+        }
+        assert_eq!(signals.get(&Signal::Faces), Some(2.0));
+        assert_eq!(signals.get(&Signal::Facing).is_some(), gate.facing);
+    }
+    assert!(Signals::of(&scene, &Gate { min_people: 2, ..OPEN }).get(&Signal::Valence).is_some());
+}
+
+proptest! {
+    /// Starts and ends alternate; a start comes after the level was kept for the whole time; starts are apart by at
+    /// least the cool-down.
+    #[test]
+    fn events_keep_their_promises(steps in prop::collection::vec((1_u64..900, 0.3_f32..0.9), 1..200)) {
+        let mut triggers = Triggers::new(vec![smile()], ms(2000));
+        let mut at = 0;
+        let mut history: Vec<(u64, f32)> = Vec::new();
+        let mut last: Option<(Phase, u64)> = None;
+        for (step, value) in steps {
+            at += step;
+            history.push((at, value));
+            for event in triggers.update(ms(at), &Signals::of(&scene(&[value]), &OPEN)) {
+                prop_assert_eq!(event.at, ms(at));
+                if event.phase == Phase::Start {
+                    prop_assert!(last.is_none_or(|(phase, end)| phase == Phase::End && at - end >= 5000));
+                    prop_assert!(event.lasted >= ms(2000));
+                    let since = at - event.lasted.as_millis() as u64;
+                    let kept = history.iter().filter(|(t, _)| *t >= since);
+                    prop_assert!(kept.clone().all(|(_, v)| *v >= 0.5 - 1e-6));
+                    prop_assert!(kept.clone().next().is_some_and(|(_, v)| *v > 0.6));
+                } else {
+                    prop_assert!(last.is_some_and(|(phase, _)| phase == Phase::Start));
+                    prop_assert!(value < 0.5);
+                }
+                last = Some((event.phase, at));
+            }
+        }
+    }
+}

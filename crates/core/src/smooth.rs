@@ -1,0 +1,64 @@
+//! Scores smoothed over time: an exponential filter for each track that works on time, not on frames.
+//!
+//! The filter is the exact solution of τ·ds/dt = x − s for an input that held since the last frame, so a frame rate
+//! changes nothing: analysing a face that does not change once or a hundred times in a second ends in the same place.
+//! It looks back only, and a weighted mean of two distributions is a distribution.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::moment::Moment;
+use crate::report::observation::{Emotion, TrackId};
+
+/// Smooths the scores of all tracks.
+#[derive(Debug)]
+pub struct Smoother {
+    time_constant: Duration,
+    tracks: HashMap<TrackId, (Moment, Emotion)>,
+}
+
+impl Smoother {
+    /// A smoother with the time constant τ: after a step, 63 % of the change is through after τ. Zero turns it off.
+    #[must_use]
+    pub fn new(time_constant: Duration) -> Self {
+        Self { time_constant, tracks: HashMap::new() }
+    }
+
+    /// The smoothed scores of a track after a new reading. The first reading of a track, and the first of a head
+    /// that had none before, pass unchanged. A second reading of the same moment changes nothing.
+    pub fn update(&mut self, track: TrackId, at: Moment, reading: &Emotion) -> Emotion {
+        let Some((seen, state)) = self.tracks.get_mut(&track) else {
+            self.tracks.insert(track, (at, reading.clone()));
+            return reading.clone();
+        };
+        let share = if self.time_constant.is_zero() {
+            1.0
+        } else {
+            let passed = at.saturating_sub(*seen).as_secs_f64() / self.time_constant.as_secs_f64();
+            -(-passed).exp_m1()
+        };
+        state.approach(reading, share);
+        *seen = at.max(*seen);
+        state.clone()
+    }
+
+    /// Drops what is kept of a track that is over.
+    pub fn forget(&mut self, track: TrackId) {
+        self.tracks.remove(&track);
+    }
+
+    /// The number of tracks something is kept of.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

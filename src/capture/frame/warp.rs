@@ -1,0 +1,267 @@
+//! Resizing and turning pictures for the networks: letterboxes for detectors, aligned squares for faces.
+//!
+//! Both reuse their buffers, so that a running daemon allocates nothing here.
+
+use fast_image_resize::images::{TypedCroppedImageMut, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use zeroize::Zeroize as _;
+
+use emotiond_core::geometry::Point;
+
+/// Fits a whole picture into a network's input, keeping its aspect ratio, with black bars on two sides.
+#[derive(Debug)]
+pub struct Letterbox {
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+    filled: Option<(u32, u32)>,
+    resizer: Resizer,
+}
+
+/// Where a picture lies in its letterbox.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fit {
+    /// Left and top edge of the picture in the letterbox.
+    pub offset: Point,
+    /// Letterbox pixels a picture pixel, horizontally and vertically (they differ by rounding alone).
+    pub scale: Point,
+}
+
+impl Fit {
+    /// Where a picture comes to lie in a letterbox: centred, as large as fits, in whole pixels.
+    #[must_use]
+    pub fn new(picture: (u32, u32), letterbox: (u32, u32)) -> (Self, (u32, u32)) {
+        let (width, height) = (f64::from(picture.0.max(1)), f64::from(picture.1.max(1)));
+        let scale = (f64::from(letterbox.0) / width).min(f64::from(letterbox.1) / height);
+        let fitted = |side: f64, limit: u32| ((side * scale).round() as u32).clamp(1, limit);
+        let size = (fitted(width, letterbox.0), fitted(height, letterbox.1));
+        let offset = Point { x: ((letterbox.0 - size.0) / 2) as f32, y: ((letterbox.1 - size.1) / 2) as f32 };
+        let scale = Point { x: (f64::from(size.0) / width) as f32, y: (f64::from(size.1) / height) as f32 };
+        (Self { offset, scale }, size)
+    }
+
+    /// From the letterbox to the picture.
+    #[must_use]
+    pub fn to_picture(&self, point: Point) -> Point {
+        Point { x: (point.x - self.offset.x) / self.scale.x, y: (point.y - self.offset.y) / self.scale.y }
+    }
+}
+
+impl Letterbox {
+    /// A letterbox of a network's input size.
+    #[must_use]
+    pub fn new(width: u32, height: u32) -> Self {
+        let pixels = vec![0; width as usize * height as usize * 3];
+        Self { width, height, pixels, filled: None, resizer: Resizer::new() }
+    }
+
+    /// Fits a picture in; [`Letterbox::pixels`] then holds it.
+    pub fn fit(&mut self, picture: &RgbImage) -> Fit {
+        let (fit, size) = Fit::new(picture.dimensions(), (self.width, self.height));
+        if self.filled != Some(size) {
+            self.pixels.fill(0);
+            self.filled = Some(size);
+        }
+        if picture.width() == 0 || picture.height() == 0 {
+            return fit;
+        }
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        let target = (fit.offset.x as u32, fit.offset.y as u32, size.0, size.1);
+        resize(&mut self.resizer, picture, &options, (self.width, self.height), target, &mut self.pixels);
+        fit
+    }
+
+    /// The letterbox: packed RGB.
+    #[must_use]
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// Overwrites it with black.
+    pub fn wipe(&mut self) {
+        self.pixels.as_mut_slice().zeroize();
+    }
+}
+
+/// Resizes a picture into the part `(left, top, width, height)` of packed RGB pixels of size `whole`.
+///
+/// The one place that calls the crate: its code is compiled anew for every combination of image types.
+fn resize(
+    resizer: &mut Resizer,
+    picture: &RgbImage,
+    options: &ResizeOptions,
+    whole: (u32, u32),
+    (left, top, width, height): (u32, u32, u32, u32),
+    pixels: &mut [u8],
+) {
+    let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
+        .expect("an RgbImage holds three bytes a pixel");
+    let target = TypedImage::<U8x3>::from_buffer(whole.0, whole.1, pixels)
+        .expect("the target holds three bytes a pixel");
+    let mut part =
+        TypedCroppedImageMut::new(target, left, top, width, height).expect("the part lies within the target");
+    resizer.resize_typed(&source, &mut part, options).expect("the crop lies within the picture");
+}
+
+/// A turned square in a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Square {
+    /// Its centre in picture coordinates (the centre of the top left pixel is at 0.5, 0.5).
+    pub center: Point,
+    /// Its side in pixels, above 0.
+    pub side: f32,
+    /// Radians from the picture's x axis to the square's (clockwise as seen, since y points down).
+    pub angle: f32,
+}
+
+/// Cuts turned squares out of pictures.
+///
+/// When it shrinks, it averages over the area of each output pixel; when it enlarges, it interpolates bilinearly.
+/// Outside the picture the nearest pixel of its edge is repeated.
+#[derive(Debug, Default)]
+pub struct Cropper {
+    shrunk: Vec<u8>,
+    resizer: Resizer,
+}
+
+/// Packed RGB pixels with the map from picture coordinates to theirs.
+struct Patch<'a> {
+    pixels: &'a [u8],
+    width: usize,
+    height: usize,
+    origin: Point,
+    scale: f32,
+}
+
+impl Cropper {
+    /// Fills `out`, packed RGB of `width` × `height`, with a square of a picture.
+    ///
+    /// # Panics
+    /// If `out` has another size, or the picture is empty.
+    pub fn crop(&mut self, picture: &RgbImage, square: &Square, width: u32, height: u32, out: &mut [u8]) {
+        assert_eq!(out.len(), width as usize * height as usize * 3, "the crop is packed RGB of its size");
+        assert!(picture.width() > 0 && picture.height() > 0, "a picture has pixels");
+        let ratio = square.side / width.min(height) as f32;
+        // First whole blocks of pixels are averaged (vectorized, exact), which leaves at most three source pixels an
+        // output pixel. A bilinear sample reaches over two pixels, so at steps of up to one and a half every source
+        // pixel still counts, and four samples where one does would be most of the cost of a face's crop.
+        let factor = ((ratio / 2.0).round() as u32).max(1);
+        let patch = if factor > 1 {
+            self.shrink(picture, square, factor)
+        } else {
+            Patch {
+                pixels: picture.as_raw(),
+                width: picture.width() as usize,
+                height: picture.height() as usize,
+                origin: Point::default(),
+                scale: 1.0,
+            }
+        };
+        match ratio / factor as f32 {
+            left if left <= 1.5 => sample::<1>(&patch, square, width, height, out),
+            _ => sample::<2>(&patch, square, width, height, out),
+        }
+        self.shrunk.zeroize();
+    }
+
+    /// The region around a square, in blocks of `factor` × `factor` pixels.
+    fn shrink(&mut self, picture: &RgbImage, square: &Square, factor: u32) -> Patch<'_> {
+        let (sin, cos) = square.angle.sin_cos();
+        let reach = square.side / 2.0 * (sin.abs() + cos.abs()) + 2.0 * factor as f32;
+        let span = |center: f32, side: u32| {
+            let last = (side - 1) as f32;
+            let low = (center - reach).floor().clamp(0.0, last) as u32;
+            let high = (center + reach).ceil().clamp(0.0, last) as u32;
+            let blocks = ((high - low + 1) / factor).max(1);
+            (low, blocks, (blocks * factor).min(side - low))
+        };
+        let (left, width, region_width) = span(square.center.x, picture.width());
+        let (top, height, region_height) = span(square.center.y, picture.height());
+        self.shrunk.resize(width as usize * height as usize * 3, 0);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box)).crop(
+            left.into(),
+            top.into(),
+            region_width.into(),
+            region_height.into(),
+        );
+        let target = (0, 0, width, height);
+        resize(&mut self.resizer, picture, &options, (width, height), target, &mut self.shrunk);
+        Patch {
+            pixels: &self.shrunk,
+            width: width as usize,
+            height: height as usize,
+            origin: Point { x: left as f32, y: top as f32 },
+            scale: 1.0 / factor as f32,
+        }
+    }
+}
+
+/// Fractional bits of a sampling position; positions stay below 2^19 pixels.
+const BITS: u32 = 12;
+const ONE: i32 = 1 << BITS;
+
+/// Samples a square with `N` × `N` bilinear samples an output pixel.
+fn sample<const N: usize>(patch: &Patch, square: &Square, width: u32, height: u32, out: &mut [u8]) {
+    let (sin, cos) = square.angle.sin_cos();
+    let step_x = square.side / (width as f32 * N as f32);
+    let step_y = square.side / (height as f32 * N as f32);
+    let fixed = |value: f32| (value * ONE as f32).round() as i32;
+    // One sample to the right and one down, in the patch.
+    let right = (fixed(cos * step_x * patch.scale), fixed(sin * step_x * patch.scale));
+    let (last_x, last_y) = (patch.width as i32 - 1, patch.height as i32 - 1);
+    let (rows, _) = out.as_chunks_mut::<3>();
+    for (y, row) in rows.chunks_exact_mut(width as usize).enumerate() {
+        let mut starts = [(0, 0); N];
+        for (n, start) in starts.iter_mut().enumerate() {
+            // The first sample of the row: half a step inside the square's left edge.
+            let along = step_x / 2.0 - square.side / 2.0;
+            let down = ((y * N + n) as f32 + 0.5) * step_y - square.side / 2.0;
+            let x = square.center.x + cos * along - sin * down;
+            let y = square.center.y + sin * along + cos * down;
+            // Minus a half: from the coordinates of the plane to the index of the pixel whose centre lies there.
+            *start = (
+                fixed((x - patch.origin.x) * patch.scale - 0.5),
+                fixed((y - patch.origin.y) * patch.scale - 0.5),
+            );
+        }
+        for pixel in row {
+            let mut sums = [0u32; 3];
+            for start in &mut starts {
+                for _ in 0..N {
+                    let x = start.0.clamp(0, last_x << BITS);
+                    let y = start.1.clamp(0, last_y << BITS);
+                    add_bilinear(patch, x, y, &mut sums);
+                    start.0 += right.0;
+                    start.1 += right.1;
+                }
+            }
+            let samples = (N * N) as u32;
+            *pixel = sums.map(|sum| ((sum + (samples << 15)) / (samples << 16)) as u8);
+        }
+    }
+}
+
+/// Adds the value at a position, in units of 2^-16, to a sum a channel.
+fn add_bilinear(patch: &Patch, x: i32, y: i32, sums: &mut [u32; 3]) {
+    let (left, top) = ((x >> BITS) as usize, (y >> BITS) as usize);
+    // Eight bits of each fraction, so that the product of two weights has sixteen.
+    let (fx, fy) = ((x & (ONE - 1)) as u32 >> (BITS - 8), (y & (ONE - 1)) as u32 >> (BITS - 8));
+    let right = (left + 1).min(patch.width - 1);
+    let bottom = (top + 1).min(patch.height - 1);
+    let at = |column: usize, row: usize| {
+        let start = (row * patch.width + column) * 3;
+        &patch.pixels[start..start + 3]
+    };
+    let (tl, tr, bl, br) = (at(left, top), at(right, top), at(left, bottom), at(right, bottom));
+    for channel in 0..3 {
+        let upper = u32::from(tl[channel]) * (256 - fx) + u32::from(tr[channel]) * fx;
+        let lower = u32::from(bl[channel]) * (256 - fx) + u32::from(br[channel]) * fx;
+        sums[channel] += upper * (256 - fy) + lower * fy;
+    }
+}
+
+#[cfg(test)]
+#[path = "warp_tests.rs"]
+mod tests;

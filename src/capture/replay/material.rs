@@ -1,0 +1,248 @@
+//! The pictures of a replay, one after the other.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::super::SourceError;
+use crate::capture::frame::mjpeg::{Splitter, outline};
+use crate::capture::frame::{Frame, PixelFormat};
+use emotiond_core::Moment;
+
+/// Bytes read of a stream at a time.
+const CHUNK: usize = 64 << 10;
+
+const CONVERT: &str = "give a JPEG or PNG image, a folder of them, or Motion JPEG, which `ffmpeg -i FILE -f mjpeg - | \
+                       emotiond run --source replay:-` makes of any video";
+
+/// A picture that becomes a frame once its moment is known.
+#[derive(Clone)]
+pub(super) struct Picture {
+    format: PixelFormat,
+    width: u32,
+    height: u32,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Picture {
+    /// Of a JPEG file; `None` if it is damaged.
+    fn jpeg(bytes: Vec<u8>) -> Option<Self> {
+        let bytes = Zeroizing::new(bytes);
+        let outline = outline(&bytes).ok()?;
+        Some(Self { format: PixelFormat::Mjpeg, width: outline.width, height: outline.height, bytes })
+    }
+
+    /// Of a PNG file; `None` if it is damaged.
+    fn png(bytes: Vec<u8>) -> Option<Self> {
+        let bytes = Zeroizing::new(bytes);
+        let image = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).ok()?.into_rgb8();
+        let (width, height) = image.dimensions();
+        let bytes = Zeroizing::new(image.into_raw());
+        Some(Self { format: PixelFormat::Rgb3, width, height, bytes })
+    }
+
+    pub(super) fn into_frame(mut self, at: Moment) -> Frame {
+        let bytes = std::mem::take(&mut *self.bytes);
+        let (format, width, height) = (self.format, self.width, self.height);
+        Frame { format, width, height, stride: 0, bytes, at }
+    }
+}
+
+/// What comes next.
+pub(super) enum Piece {
+    Picture(Picture),
+    /// As many frames that cannot be decoded.
+    Damaged(u64),
+    End,
+}
+
+/// Where the pictures come from.
+pub(super) enum Material {
+    Still { picture: Picture, shown: bool },
+    Folder { paths: Vec<PathBuf>, next: usize, good: bool },
+    Stream(Stream),
+}
+
+impl Material {
+    pub(super) fn open(path: &Path) -> Result<Self, SourceError> {
+        let what = || path.display().to_string();
+        let cannot =
+            |error: io::Error| SourceError::unsupported(what(), &error.to_string(), "check the path");
+        if fs::metadata(path).map_err(cannot)?.is_dir() {
+            return Self::folder(path);
+        }
+        let mut head = Vec::new();
+        File::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(cannot)?;
+        let png = head == *b"\x89PNG\r\n\x1a\n";
+        let name = extension(path);
+        let picture = if png {
+            Picture::png(fs::read(path).map_err(cannot)?)
+        } else if head.starts_with(&[0xff, 0xd8]) && matches!(name.as_str(), "jpg" | "jpeg") {
+            Picture::jpeg(fs::read(path).map_err(cannot)?)
+        } else if head.starts_with(&[0xff, 0xd8]) || matches!(name.as_str(), "mjpeg" | "mjpg") {
+            return Ok(Self::Stream(Stream::file(path)?));
+        } else {
+            return Err(SourceError::unsupported(what(), "it is neither an image nor Motion JPEG", CONVERT));
+        };
+        match picture {
+            Some(picture) => Ok(Self::Still { picture, shown: false }),
+            None => Err(SourceError::unsupported(what(), "the image is damaged", "give a whole one")),
+        }
+    }
+
+    fn folder(path: &Path) -> Result<Self, SourceError> {
+        let what = || path.display().to_string();
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries
+            .map_err(|error| SourceError::unsupported(what(), &error.to_string(), "check the path"))?;
+        let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.retain(|path| matches!(extension(path).as_str(), "jpg" | "jpeg" | "png") && path.is_file());
+        paths.sort();
+        if paths.is_empty() {
+            return Err(SourceError::unsupported(
+                what(),
+                "the folder holds no .jpg, .jpeg or .png file",
+                CONVERT,
+            ));
+        }
+        Ok(Self::Folder { paths, next: 0, good: false })
+    }
+
+    pub(super) fn stream(reader: Box<dyn Read + Send>, what: &str) -> Self {
+        Self::Stream(Stream::new(reader, what.to_owned(), None))
+    }
+
+    pub(super) fn is_still(&self) -> bool {
+        matches!(self, Self::Still { .. })
+    }
+
+    /// What it is, for a log line.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Still { .. } => "image",
+            Self::Folder { .. } => "images of",
+            Self::Stream(_) => "Motion JPEG from",
+        }
+    }
+
+    /// The next picture. After the last one it starts over if `again` says so and it can.
+    pub(super) fn next(&mut self, again: bool) -> Result<Piece, SourceError> {
+        match self {
+            Self::Still { picture, shown } => {
+                if *shown && !again {
+                    return Ok(Piece::End);
+                }
+                *shown = true;
+                Ok(Piece::Picture(picture.clone()))
+            }
+            Self::Folder { paths, next, good } => {
+                if *next == paths.len() {
+                    if !*good {
+                        let folder = paths[0].parent().unwrap_or(Path::new(".")).display().to_string();
+                        return Err(SourceError::unsupported(
+                            folder,
+                            "none of its images can be read",
+                            CONVERT,
+                        ));
+                    }
+                    if !again {
+                        return Ok(Piece::End);
+                    }
+                    *next = 0;
+                }
+                let path = &paths[*next];
+                *next += 1;
+                let bytes = fs::read(path)
+                    .map_err(|error| SourceError::Io { what: path.display().to_string(), error })?;
+                // By content: cameras and people name files as they like.
+                let picture =
+                    if bytes.starts_with(b"\x89PNG") { Picture::png(bytes) } else { Picture::jpeg(bytes) };
+                Ok(match picture {
+                    Some(picture) => {
+                        *good = true;
+                        Piece::Picture(picture)
+                    }
+                    None => {
+                        log::warn!("{}: damaged image, skipped", path.display());
+                        Piece::Damaged(1)
+                    }
+                })
+            }
+            Self::Stream(stream) => stream.next(again),
+        }
+    }
+}
+
+/// A Motion JPEG stream.
+pub(super) struct Stream {
+    what: String,
+    /// Where to start over.
+    path: Option<PathBuf>,
+    reader: Box<dyn Read + Send>,
+    splitter: Splitter,
+    chunk: Zeroizing<Vec<u8>>,
+    good: bool,
+    ended: bool,
+}
+
+impl Stream {
+    fn new(reader: Box<dyn Read + Send>, what: String, path: Option<PathBuf>) -> Self {
+        let chunk = Zeroizing::new(vec![0; CHUNK]);
+        Self { what, path, reader, splitter: Splitter::default(), chunk, good: false, ended: false }
+    }
+
+    fn file(path: &Path) -> Result<Self, SourceError> {
+        let what = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Ok(Self::new(Box::new(file), what, Some(path.to_owned()))),
+            Err(error) => Err(SourceError::Io { what, error }),
+        }
+    }
+
+    fn next(&mut self, again: bool) -> Result<Piece, SourceError> {
+        loop {
+            if let Some(frame) = self.splitter.next_frame() {
+                return Ok(match Picture::jpeg(frame) {
+                    Some(picture) => {
+                        self.good = true;
+                        Piece::Picture(picture)
+                    }
+                    None => Piece::Damaged(1),
+                });
+            }
+            // Those before a frame are told of after it: at most one piece late, and never lost.
+            let broken = self.splitter.take_broken();
+            if broken > 0 {
+                return Ok(Piece::Damaged(broken));
+            }
+            if self.ended {
+                match &self.path {
+                    _ if !self.good => {
+                        return Err(SourceError::unsupported(
+                            self.what.clone(),
+                            "there is no JPEG frame in it",
+                            CONVERT,
+                        ));
+                    }
+                    Some(path) if again => *self = Self { good: true, ..Self::file(path)? },
+                    _ => return Ok(Piece::End),
+                }
+            }
+            match self.reader.read(&mut self.chunk) {
+                Ok(0) => {
+                    self.ended = true;
+                    self.splitter.finish();
+                }
+                Ok(read) => self.splitter.push(&self.chunk[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(SourceError::Io { what: self.what.clone(), error }),
+            }
+        }
+    }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+}

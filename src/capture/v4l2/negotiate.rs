@@ -1,0 +1,88 @@
+//! Choosing the cheapest mode of a camera that is good enough. Pure.
+
+use super::mode::{Choice, Mode};
+use crate::capture::frame::PixelFormat;
+
+/// What analysis needs of a camera.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wish {
+    /// Width in pixels that is enough.
+    pub width: u32,
+    /// Height in pixels that is enough.
+    pub height: u32,
+    /// Frames analysed a second.
+    pub rate: f64,
+    /// Take this format or none.
+    pub format: Option<PixelFormat>,
+}
+
+impl Default for Wish {
+    /// 640×480 analysed five times a second, in whatever format is cheapest.
+    fn default() -> Self {
+        Self { width: 640, height: 480, rate: 5.0, format: None }
+    }
+}
+
+/// A camera run slower than this exposes each frame for so long in a dim room that moving faces blur.
+const SHARP_RATE: f64 = 15.0;
+
+/// The rate assumed of a driver that does not list rates: what nearly every camera runs at.
+const USUAL_RATE: f64 = 30.0;
+
+/// Chooses the mode that costs least: the time to take in every captured frame and to decode every analysed one, grown by
+/// how far the mode falls short in size or rate. `None` if no mode has a format that can be decoded.
+#[must_use]
+pub fn negotiate(modes: &[Mode], wish: &Wish) -> Option<Choice> {
+    modes
+        .iter()
+        .filter(|mode| mode.width > 0 && mode.height > 0)
+        .filter_map(|mode| Some((mode, mode.format()?)))
+        .filter(|(_, format)| wish.format.is_none_or(|wanted| wanted == *format))
+        .map(|(mode, format)| {
+            let rate = choose_rate(&mode.rates, wish.rate);
+            let choice = Choice { fourcc: mode.fourcc, format, width: mode.width, height: mode.height, rate };
+            (cost(&choice, wish), choice)
+        })
+        // The first of equals wins: drivers list what suits them best first.
+        .min_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, choice)| choice)
+}
+
+/// The lowest rate that is enough and sharp, else the highest there is.
+fn choose_rate(rates: &[f64], wanted: f64) -> Option<f64> {
+    let enough = wanted.max(SHARP_RATE) * 0.99; // 14.985 (15000/1001) is 15 to everybody
+    let usable = rates.iter().copied().filter(|rate| rate.is_finite() && *rate > 0.0);
+    let lowest = usable.clone().filter(|rate| *rate >= enough).min_by(f64::total_cmp);
+    lowest.or_else(|| usable.max_by(f64::total_cmp))
+}
+
+/// Nanoseconds a second of capture costs, grown by each shortfall, in rate more than in size.
+fn cost(choice: &Choice, wish: &Wish) -> f64 {
+    let pixels = f64::from(choice.width) * f64::from(choice.height);
+    let rate = choice.rate.unwrap_or(USUAL_RATE);
+    let (take_in, decode) = nanoseconds_per_pixel(choice.format);
+    let work = pixels * (take_in * rate + decode * rate.min(wish.rate));
+
+    // By area, for a wide picture as wide as was asked shows faces as large as a taller one would.
+    let area = (pixels / (f64::from(wish.width.max(1)) * f64::from(wish.height.max(1)))).min(1.0);
+    let pace = (rate / wish.rate).min(1.0);
+    // Without colour the models see less than they were trained on.
+    let grey = if choice.format == PixelFormat::Grey { 16.0 } else { 1.0 };
+    work * grey / (area.powi(3) * pace.powi(8))
+}
+
+/// What a pixel costs: to copy and wipe it on every captured frame, and to decode it on every analysed one. Measured with
+/// this crate's decoder at 640×480 (JPEG of quality 85) on one core of an AMD EPYC server; only their ratios matter here.
+fn nanoseconds_per_pixel(format: PixelFormat) -> (f64, f64) {
+    match format {
+        PixelFormat::Mjpeg => (0.03, 2.8),
+        PixelFormat::Yuyv | PixelFormat::Uyvy => (0.32, 1.1),
+        PixelFormat::Nv12 | PixelFormat::Yu12 => (0.24, 2.2),
+        PixelFormat::Rgb3 => (0.47, 0.1),
+        PixelFormat::Grey => (0.16, 0.4),
+    }
+}
+
+#[cfg(test)]
+#[path = "negotiate_tests.rs"]
+mod tests;

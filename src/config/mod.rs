@@ -1,0 +1,251 @@
+//! Configuration: the TOML file, checked into [`Settings`], which can only be built valid.
+
+mod raw;
+#[cfg(test)]
+mod tests;
+mod triggers;
+mod validate;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::capture::Spec;
+use crate::publish::settings::MqttSettings;
+use emotiond_core::report::payload::DeviceName;
+use emotiond_core::report::trigger::TriggerSettings;
+
+/// Where the configuration is looked for if none is named.
+pub const DEFAULT_PATH: &str = "/etc/emotiond/emotiond.toml";
+
+/// The commented default configuration, as `emotiond config` prints it and packages install it.
+pub const EXAMPLE: &str = include_str!("../../systemd/emotiond.toml");
+
+/// Where the device stands, which decides what the law allows it to do.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Site {
+    /// A private home.
+    Home,
+    /// A shop, kiosk, exhibition or other public place.
+    Retail,
+    /// A study whose participants have agreed.
+    Research,
+    /// A school, university or other place of education.
+    Education,
+    /// A place of work.
+    Workplace,
+}
+
+impl Site {
+    /// Whether EU AI Act Art. 5(1)(f) forbids to infer emotions here (save for medical or safety reasons).
+    #[must_use]
+    pub fn forbids_emotion(self) -> bool {
+        matches!(self, Self::Education | Self::Workplace)
+    }
+
+    /// The name in the configuration and on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::Retail => "retail",
+            Self::Research => "research",
+            Self::Education => "education",
+            Self::Workplace => "workplace",
+        }
+    }
+}
+
+/// The camera or replay, and how often to look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraSettings {
+    /// What to capture from.
+    pub source: Spec,
+    /// Width asked of the camera, pixels.
+    pub width: u32,
+    /// Height asked of the camera, pixels.
+    pub height: u32,
+    /// Frames analysed a second.
+    pub rate: f64,
+    /// How long a camera may be silent before it counts as lost.
+    pub timeout: Duration,
+    /// Nominal frames a second of a replay.
+    pub replay_fps: f64,
+}
+
+/// Which models to load.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ModelSettings {
+    /// Folder of the manifests.
+    pub directory: PathBuf,
+    /// Face detector: a manifest's name, or `auto`.
+    pub detector: String,
+    /// Emotion model: a manifest's name or path.
+    pub emotion: String,
+}
+
+/// What is withheld, and why emotion may be read at all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PrivacySettings {
+    /// Where the device stands.
+    pub site: Site,
+    /// Windows with fewer people carry no emotion.
+    pub min_people: u32,
+    /// Why emotions may be inferred in education or at work.
+    pub legal_basis: Option<String>,
+    /// Whether the share of faces turned to the camera is published.
+    pub facing: bool,
+}
+
+impl PrivacySettings {
+    /// What the device does, for the notice on the wall: in plain words, from these settings.
+    #[must_use]
+    pub fn notice(&self, window: Duration) -> String {
+        let window = humantime::format_duration(window);
+        let mut notice = "A camera counts faces here".to_owned();
+        if self.facing {
+            notice += ", notes whether they are turned to it,";
+        }
+        notice += if self.emotion() {
+            " and estimates the expressions they show."
+        } else {
+            " and does not estimate what they show."
+        };
+        if let Some(basis) = self.legal_basis.as_ref().filter(|_| self.site.forbids_emotion()) {
+            notice += &format!(" Why expressions may be estimated here: {}.", basis.trim_end_matches('.'));
+        }
+        if self.emotion() && self.min_people > 1 {
+            notice +=
+                &format!(" Expressions are published only of {} or more people at once.", self.min_people);
+        }
+        notice += &format!(
+            " Numbers about {window} at a time leave the device, and events. No picture is stored or sent, and nobody is \
+             recognized. Site: {}.",
+            self.site.name()
+        );
+        notice
+    }
+
+    /// Whether emotion models may be opened.
+    #[must_use]
+    pub fn emotion(&self) -> bool {
+        !self.site.forbids_emotion() || self.legal_basis.is_some()
+    }
+}
+
+/// Home Assistant's MQTT discovery.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HomeAssistantSettings {
+    /// Whether to announce the device.
+    pub discovery: bool,
+    /// The first level of Home Assistant's topics.
+    pub prefix: String,
+}
+
+/// Everything the daemon needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Topic level and client id.
+    pub device: DeviceName,
+    /// Camera or replay.
+    pub camera: CameraSettings,
+    /// Which models.
+    pub models: ModelSettings,
+    /// Faces with a shorter side than this, in pixels, are counted but not classified.
+    pub min_face: f32,
+    /// Length of a summary's window.
+    pub window: Duration,
+    /// Time constant of the smoothing.
+    pub smoothing: Duration,
+    /// Site and law.
+    pub privacy: PrivacySettings,
+    /// The broker. Home Assistant's announcement is made later, when the models are known.
+    pub mqtt: MqttSettings,
+    /// Where the password was read from: a reload reads it again.
+    pub password_file: Option<PathBuf>,
+    /// Home Assistant.
+    pub home_assistant: HomeAssistantSettings,
+    /// Events.
+    pub triggers: Vec<TriggerSettings>,
+}
+
+/// Why a configuration is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {path} cannot be read: {error}; `emotiond config` prints one to start from")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or type that does not exist.
+    #[error("the configuration {path} is not valid:\n{message}")]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// TOML's own message with the line.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("the configuration {path} is not valid: {message}")]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which key, what it was, what it may be.
+        message: String,
+    },
+}
+
+/// Overrides from the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Replaces `camera.source`.
+    pub source: Option<String>,
+    /// Replaces `summary.window`.
+    pub window: Option<Duration>,
+    /// Run without a configuration file, as a trial at home that publishes nothing but standard output.
+    pub trial: bool,
+}
+
+impl Settings {
+    /// Reads and checks the configuration at `path`, or at [`DEFAULT_PATH`].
+    ///
+    /// # Errors
+    /// Names the file, the key and the remedy.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let (path, explicit) = path.map_or((Path::new(DEFAULT_PATH), false), |path| (path, true));
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path, overrides),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit && overrides.trial => {
+                log::warn!(
+                    "no configuration at {DEFAULT_PATH}: a trial with the defaults and site = \"home\"; \
+                     `emotiond config` prints a configuration to start from"
+                );
+                Self::parse("site = \"home\"\n", Path::new("(built-in trial)"), overrides)
+            }
+            Err(error) => Err(ConfigError::Unreadable { path: path.to_owned(), error }),
+        }
+    }
+
+    /// Checks the text of a configuration; `path` is for messages and for relative file names.
+    ///
+    /// # Errors
+    /// Names the file, the key and the remedy.
+    pub fn parse(text: &str, path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut file: raw::File = toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), message: error.to_string() })?;
+        if let Some(source) = &overrides.source {
+            file.camera.source.clone_from(source);
+        }
+        if let Some(window) = overrides.window {
+            file.summary.window = raw::Span(window);
+        }
+        validate::settings(file)
+            .map_err(|message| ConfigError::Value { path: path.to_owned(), message: format!("{message:#}") })
+    }
+}

@@ -1,0 +1,246 @@
+//! The manifest beside every model file: what the network takes, what it gives, and where it comes from.
+//!
+//! Parsed from TOML into [`Manifest`], which can only be built valid. Adding a model is adding two files.
+
+mod raw;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ModelError;
+use emotiond_core::report::observation::Expression;
+
+/// A checked manifest.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// The model's name, as log lines and `info` call it.
+    pub name: String,
+    /// The model's own version.
+    pub version: String,
+    /// The model file, beside the manifest.
+    pub file: PathBuf,
+    /// SHA-256 of the model file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Where the file comes from.
+    pub source: String,
+    /// The data sets the network was trained on, with their terms.
+    pub training_data: Vec<String>,
+    /// The network's input.
+    pub input: Input,
+    /// What the network is for.
+    pub task: Task,
+}
+
+/// What a network is for.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Finding faces in a picture.
+    FaceDetector(Detector),
+    /// Reading emotion off the crop of a face.
+    Emotion {
+        /// How the face is cut out.
+        crop: Crop,
+        /// What the outputs mean.
+        heads: Vec<Head>,
+    },
+}
+
+/// The one input tensor: NHWC, batch 1.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Order of the channels.
+    pub color: Color,
+    /// Per channel in the tensor's order, or one for all: the network takes `(pixel - mean) / std`, pixels in 0..=255.
+    pub mean: Vec<f32>,
+    /// See `mean`.
+    pub std: Vec<f32>,
+}
+
+/// Order of an input tensor's channels.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Color {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One channel of luma (ITU-R BT.601).
+    Gray,
+}
+
+impl Color {
+    /// The number of channels.
+    #[must_use]
+    pub fn channels(self) -> usize {
+        if self == Self::Gray { 1 } else { 3 }
+    }
+}
+
+/// The square cut out around a face: side `scale` times the longer side of the detector's box.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crop {
+    /// Whether the crop is turned so that the eyes lie level.
+    pub align: Align,
+    /// Side of the square in units of the longer side of the detector's box.
+    pub scale: f32,
+    /// Shift of the square's centre from the box's centre, in units of the box's longer side, in the turned frame.
+    #[serde(default)]
+    pub offset: [f32; 2],
+}
+
+/// How a crop is turned.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Align {
+    /// So that the line through the eyes becomes horizontal.
+    Eyes,
+    /// Not at all.
+    None,
+}
+
+/// A detector of the `BlazeFace` family: SSD with fixed anchors, boxes and six keypoints relative to them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detector {
+    /// Stride of each SSD layer in input pixels.
+    pub strides: Vec<u32>,
+    /// Anchors a layer puts on each of its cells: 2 where `MediaPipe` sets `interpolated_scale_aspect_ratio: 1`, else 1.
+    pub anchors_per_layer: usize,
+    /// The tensor of boxes and keypoints, anchors × 16.
+    pub boxes: OutputRef,
+    /// The tensor of scores before the sigmoid, anchors × 1.
+    pub scores: OutputRef,
+    /// What the regressed coordinates are divided by to become fractions of the input's side.
+    pub scale: f32,
+    /// Scores are clipped to ± this before the sigmoid.
+    pub score_clip: f32,
+    /// The least score of a face, 0..=1.
+    pub min_score: f32,
+    /// Boxes overlapping by more than this (intersection over union) are one face.
+    pub overlap: f32,
+}
+
+/// Names an output tensor: its index as the TensorFlow Lite C API lists them, or its name in the file.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(untagged)]
+pub enum OutputRef {
+    /// By index.
+    Index(usize),
+    /// By name.
+    Name(String),
+}
+
+/// The part of an output tensor that a head reads.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The tensor.
+    pub output: OutputRef,
+    /// First element and number of elements of the flattened tensor; all of it without.
+    pub slice: Option<[usize; 2]>,
+}
+
+/// The function between a network's raw output and its meaning.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// Already applied in the file.
+    #[default]
+    None,
+    /// Logits to a distribution.
+    Softmax,
+    /// Logits to independent probabilities.
+    Sigmoid,
+    /// To -1..=1.
+    Tanh,
+}
+
+/// What an output means.
+#[derive(Clone, Debug)]
+pub enum Head {
+    /// A distribution over expressions.
+    Expression {
+        /// Where it is.
+        source: Source,
+        /// The classes in the tensor's order.
+        labels: Vec<Expression>,
+        /// None, softmax or sigmoid.
+        activation: Activation,
+        /// Divides logits before the softmax.
+        temperature: f32,
+        /// The class prior of the training, divided out of the probabilities.
+        prior: Option<Vec<f32>>,
+    },
+    /// Facial action units (FACS), each 0..=1.
+    ActionUnits {
+        /// Where they are.
+        source: Source,
+        /// Their names in the tensor's order.
+        labels: Vec<String>,
+        /// None or sigmoid.
+        activation: Activation,
+    },
+    /// Valence and arousal as two numbers of a tensor, -1..=1.
+    ValenceArousal {
+        /// Where they are.
+        source: Source,
+        /// None or tanh.
+        activation: Activation,
+    },
+    /// Valence and arousal read out of the expression distribution: the expectation of a point per expression.
+    Circumplex {
+        /// Valence and arousal of each expression of the model.
+        points: BTreeMap<Expression, [f32; 2]>,
+        /// Valence and arousal added per unit of activation of an action unit.
+        action_units: BTreeMap<String, [f32; 2]>,
+    },
+}
+
+/// The manifest that a name (in `folder`) or a path (with a slash) stands for.
+#[must_use]
+pub fn locate(folder: &Path, name: &str) -> PathBuf {
+    let path = if name.contains('/') { PathBuf::from(name) } else { folder.join(name) };
+    // A name may contain dots of its own (a version), so the ending is added, not replaced.
+    if path.extension().is_some_and(|e| e == "toml") {
+        path
+    } else {
+        format!("{}.toml", path.display()).into()
+    }
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a manifest of this format, or contradicts itself.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ModelError::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(path, &text)
+    }
+
+    /// Checks the text of a manifest; `path` says where the model file is to be looked for, and is named in errors.
+    ///
+    /// # Errors
+    /// If the text is not a manifest of this format, or contradicts itself.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ModelError> {
+        toml::from_str::<raw::RawManifest>(text)
+            .map_err(|error| error.to_string())
+            .and_then(|raw| raw.check(path))
+            .map_err(|reason| ModelError::Manifest { path: path.to_owned(), reason })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+//! TensorFlow Lite models: the only module that names `tflitec`.
+//!
+//! A model is a manifest and a file beside it. [`Network::load`] refuses a file that is not the one its manifest
+//! describes, before the library sees it (digest, format) or before the first picture does (types, shapes).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use sha2::{Digest, Sha256};
+use tflitec::interpreter::{Interpreter, Options};
+use tflitec::model::Model;
+use tflitec::tensor::{DataType, Tensor};
+
+use super::manifest::{Manifest, OutputRef};
+use super::tensor::{Element, InputWriter, Quantization};
+
+/// No model for a small machine is larger, and a wrong path must not fill the memory.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The manifest or the model file is not there or cannot be read.
+    #[error("cannot read {}: {error}; run scripts/setup, which fetches the models", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The manifest is wrong in itself.
+    #[error("the manifest {} is not valid: {reason}", path.display())]
+    Manifest {
+        /// Which manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model file is another than the manifest describes.
+    #[error("{} is not the file that its manifest describes: expected SHA-256 {expected}, found {found}; \
+             run scripts/setup to fetch it anew, or correct the manifest if you replaced the model", path.display())]
+    Digest {
+        /// Which model file.
+        path: PathBuf,
+        /// The digest in the manifest.
+        expected: String,
+        /// The digest of the file.
+        found: String,
+    },
+    /// The file has the right digest, but the library cannot run it.
+    #[error("{} cannot be run: {reason}", path.display())]
+    Unusable {
+        /// Which model file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The file is not as its manifest says.
+    #[error("{}: {what}: the manifest says {expected}, the file has {found}; correct the manifest", path.display())]
+    Mismatch {
+        /// Which manifest.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+        /// What the manifest says.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// A run failed.
+    #[error("running {name} failed: {reason}")]
+    Run {
+        /// Which model.
+        name: String,
+        /// What the library said.
+        reason: String,
+    },
+}
+
+/// What is known of an output tensor.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name in the file.
+    pub name: String,
+    /// Its shape, batch first.
+    pub shape: Vec<usize>,
+    /// The type of its elements.
+    pub element: Element,
+}
+
+impl Output {
+    /// The number of its elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A loaded network: takes packed RGB pixels of the manifest's size, gives real numbers.
+///
+/// May be made in one thread and used in another, but is used by one at a time.
+#[derive(Debug)]
+pub struct Network {
+    manifest: Manifest,
+    interpreter: Interpreter<'static>,
+    input: InputWriter,
+    outputs: Vec<Output>,
+    /// Whether its layers still hold what they made of a picture.
+    marked: bool,
+}
+
+impl Network {
+    /// Loads the model file of a manifest and checks it against the manifest.
+    ///
+    /// The file stays in memory as long as the process lives; loading the same file again reuses it.
+    ///
+    /// # Errors
+    /// If the file is missing, is another one, cannot be run, or has another input than the manifest says.
+    pub fn load(manifest: Manifest) -> Result<Self, ModelError> {
+        let model = resident_model(&manifest)?;
+        let unusable =
+            |reason: String| ModelError::Unusable { path: manifest.file.clone(), reason: reason.clone() };
+        // One thread: the daemon has a core or two, and another thread of its own for the camera.
+        let options = Options { thread_count: 1, is_xnnpack_enabled: true };
+        let interpreter = Interpreter::new(model, Some(options)).map_err(|e| {
+            unusable(format!("{e}; perhaps it uses operations that TensorFlow Lite 2.17 lacks"))
+        })?;
+        if interpreter.input_tensor_count() != 1 || interpreter.output_tensor_count() == 0 {
+            return Err(unusable(format!(
+                "expected one input and at least one output, found {} and {}",
+                interpreter.input_tensor_count(),
+                interpreter.output_tensor_count()
+            )));
+        }
+        interpreter.allocate_tensors().map_err(|e| unusable(format!("no room for its tensors: {e}")))?;
+        let input = {
+            let tensor = interpreter.input(0).map_err(|e| unusable(e.to_string()))?;
+            check_input(&manifest, &tensor)?;
+            InputWriter::new(&manifest.input, element(&tensor).map_err(unusable)?)
+        };
+        let outputs = (0..interpreter.output_tensor_count())
+            .map(|index| {
+                let tensor = interpreter.output(index).map_err(|e| unusable(e.to_string()))?;
+                Ok(Output {
+                    name: tensor.name().to_owned(),
+                    shape: tensor.shape().dimensions().clone(),
+                    element: element(&tensor).map_err(unusable)?,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { manifest, interpreter, input, outputs, marked: false })
+    }
+
+    /// The manifest it was loaded by.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The output tensors in the order of the C API.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// The index of the output tensor that a manifest names.
+    ///
+    /// # Errors
+    /// If the file has no such tensor.
+    pub fn find_output(&self, wanted: &OutputRef) -> Result<usize, ModelError> {
+        let found = match wanted {
+            OutputRef::Index(index) => (*index < self.outputs.len()).then_some(*index),
+            OutputRef::Name(name) => self.outputs.iter().position(|output| output.name == *name),
+        };
+        found.ok_or_else(|| {
+            let list: Vec<_> =
+                self.outputs.iter().enumerate().map(|(i, o)| format!("{i} {:?}", o.name)).collect();
+            self.mismatch("an output tensor", &format!("{wanted:?}"), &list.join(", "))
+        })
+    }
+
+    /// The error for a file that is not as its manifest says.
+    #[must_use]
+    pub fn mismatch(&self, what: &str, expected: &str, found: &str) -> ModelError {
+        ModelError::Mismatch {
+            path: self.manifest.path.clone(),
+            what: what.to_owned(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        }
+    }
+
+    /// Runs the network on packed RGB pixels, `width * height * 3` bytes of the manifest's size.
+    ///
+    /// # Errors
+    /// If the library fails.
+    ///
+    /// # Panics
+    /// If there are more or fewer pixels.
+    pub fn run(&mut self, rgb: &[u8]) -> Result<(), ModelError> {
+        let input = &self.manifest.input;
+        let size = input.width as usize * input.height as usize * 3;
+        assert_eq!(rgb.len(), size, "{}: the input is {size} bytes of RGB", self.manifest.name);
+        self.input.fill(rgb);
+        self.marked = true;
+        let run = self.set_input().and_then(|()| self.invoke());
+        self.input.wipe();
+        // The library's own copy too; it leaves its input as it is when it runs.
+        let wiped = self.set_input();
+        run.and(wiped)
+    }
+
+    fn set_input(&self) -> Result<(), ModelError> {
+        match &self.input {
+            InputWriter::Float { elements, .. } => self.interpreter.copy(elements, 0),
+            InputWriter::Byte { elements, .. } => self.interpreter.copy(elements, 0),
+        }
+        .map_err(|e| self.failed(&e))
+    }
+
+    /// Runs on nothing, so that what the layers made of the last picture is overwritten within the library. Gives whether
+    /// there was something to overwrite: a loose plug must not cost a run each time it comes off.
+    pub fn forget(&mut self) -> bool {
+        let marked = self.marked;
+        if marked {
+            match self.invoke() {
+                Ok(()) => self.marked = false,
+                Err(error) => log::debug!("{error}"),
+            }
+        }
+        marked
+    }
+
+    /// Runs the network on what its input holds: [`Network::run`] without the pixels, to time the bare network.
+    ///
+    /// # Errors
+    /// If the library fails.
+    pub fn invoke(&mut self) -> Result<(), ModelError> {
+        self.interpreter.invoke().map_err(|e| self.failed(&e))
+    }
+
+    /// Copies an output tensor of the last run, flattened and as real numbers, replacing what `into` held.
+    ///
+    /// # Errors
+    /// If there was no run.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    pub fn read(&self, index: usize, into: &mut Vec<f32>) -> Result<(), ModelError> {
+        let tensor = self.interpreter.output(index).map_err(|e| self.failed(&e))?;
+        into.clear();
+        match self.outputs[index].element {
+            Element::Float32 => into.extend_from_slice(tensor.data::<f32>()),
+            Element::Int8(q) => into.extend(tensor.data::<i8>().iter().map(|v| q.to_real(i32::from(*v)))),
+            Element::UInt8(q) => into.extend(tensor.data::<u8>().iter().map(|v| q.to_real(i32::from(*v)))),
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &tflitec::Error) -> ModelError {
+        ModelError::Run { name: self.manifest.name.clone(), reason: error.to_string() }
+    }
+}
+
+/// The model of a manifest, read once a process: `tflitec`'s interpreter borrows it for its whole life.
+fn resident_model(manifest: &Manifest) -> Result<&'static Model<'static>, ModelError> {
+    static RESIDENT: Mutex<BTreeMap<String, &'static Model<'static>>> = Mutex::new(BTreeMap::new());
+    let bytes = read_checked(manifest)?;
+    let mut resident = RESIDENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(model) = resident.get(&manifest.sha256) {
+        return Ok(model);
+    }
+    let unusable = |reason| ModelError::Unusable { path: manifest.file.clone(), reason };
+    if let Some(reason) = super::flatbuffer::objection(&bytes) {
+        return Err(unusable(reason));
+    }
+    let model = Model::from_bytes(Box::leak(bytes.into_boxed_slice()))
+        .map_err(|e| unusable(format!("{e}; the file is damaged")))?;
+    let model: &'static Model<'static> = Box::leak(Box::new(model));
+    resident.insert(manifest.sha256.clone(), model);
+    Ok(model)
+}
+
+fn read_checked(manifest: &Manifest) -> Result<Vec<u8>, ModelError> {
+    let path = &manifest.file;
+    let unreadable = |error| ModelError::Unreadable { path: path.clone(), error };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > LARGEST_FILE {
+        let reason = format!("{size} bytes are more than the {LARGEST_FILE} a model may have");
+        return Err(ModelError::Unusable { path: path.clone(), reason });
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if found != manifest.sha256 {
+        return Err(ModelError::Digest { path: path.clone(), expected: manifest.sha256.clone(), found });
+    }
+    Ok(bytes)
+}
+
+fn check_input(manifest: &Manifest, tensor: &Tensor) -> Result<(), ModelError> {
+    let input = &manifest.input;
+    let expected = vec![1, input.height as usize, input.width as usize, input.color.channels()];
+    let found = tensor.shape().dimensions();
+    if *found != expected {
+        return Err(ModelError::Mismatch {
+            path: manifest.path.clone(),
+            what: "shape of the input [batch, height, width, channels]".to_owned(),
+            expected: format!("{expected:?}"),
+            found: format!("{found:?}"),
+        });
+    }
+    Ok(())
+}
+
+fn element(tensor: &Tensor) -> Result<Element, String> {
+    let quantization = || match tensor.quantization_parameters() {
+        Some(q) if q.scale > 0.0 && q.scale.is_finite() => {
+            Ok(Quantization { scale: q.scale, zero_point: q.zero_point })
+        }
+        _ => Err(format!("its 8-bit tensor {:?} has no scale and zero point", tensor.name())),
+    };
+    match tensor.data_type() {
+        DataType::Float32 => Ok(Element::Float32),
+        DataType::Int8 => Ok(Element::Int8(quantization()?)),
+        DataType::UInt8 => Ok(Element::UInt8(quantization()?)),
+        other => Err(format!("its tensor {:?} is {other:?}; expected Float32, Int8 or UInt8", tensor.name())),
+    }
+}

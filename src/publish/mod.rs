@@ -1,0 +1,68 @@
+//! Where messages go: an MQTT broker or standard output.
+
+pub mod embedded;
+pub mod home_assistant;
+pub mod mqtt;
+mod queue;
+pub mod settings;
+pub mod stdout;
+
+use std::time::Duration;
+
+use emotiond_core::report::payload::Message;
+
+pub use queue::durable::Disk;
+pub use queue::outbox::Dropped;
+
+/// Beginnings of the targets of log records that come from the MQTT crates themselves, which call every client that
+/// hangs up an error. What matters of it is reported once and in words by this module: a logger should turn these off
+/// unless somebody looks for a fault in them. (rumqttd's spans come as `tracing::span`.)
+pub const NOISY_LOG_TARGETS: [&str; 3] = ["rumqttc", "rumqttd", "tracing"];
+
+/// What a destination has done so far, for `health`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Messages the destination has taken: acknowledged by the broker, or written out.
+    pub delivered: u64,
+    /// Messages handed over and not delivered yet, those on disk included.
+    pub waiting: usize,
+    /// How the disk behind the queue does.
+    pub disk: Disk,
+    /// Summaries that wait on disk; `None` if there is no disk or it cannot be reached.
+    pub on_disk: Option<u64>,
+    /// Messages given up because the queue was full.
+    pub dropped: Dropped,
+    /// Whether the destination can be reached at the moment.
+    pub connected: bool,
+    /// How many times a connection has been made.
+    pub connections: u64,
+}
+
+/// A destination of messages.
+pub trait Publisher: Send {
+    /// Hands a message over. Never blocks on the network: what cannot be sent now is queued within a bound, and what
+    /// the bound drops is counted.
+    ///
+    /// # Errors
+    /// If the destination is closed for good (standard output's reader has gone).
+    fn publish(&mut self, message: Message) -> anyhow::Result<()>;
+
+    /// Waits until everything handed over has been delivered, or until `within` has passed. Gives the number of
+    /// messages left undelivered.
+    ///
+    /// # Errors
+    /// If the destination is closed for good.
+    fn flush(&mut self, within: Duration) -> anyhow::Result<usize>;
+
+    /// Says good-bye: delivers what it can within `within` and closes. Gives the number of messages that are lost by
+    /// it: neither delivered nor on disk.
+    ///
+    /// # Errors
+    /// If the destination is closed for good.
+    fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
+        self.flush(within)
+    }
+
+    /// What has been done so far.
+    fn counters(&self) -> Counters;
+}

@@ -1,0 +1,334 @@
+//! The thread that owns the connection: one session after the other, with waits between them.
+//!
+//! Every session starts with a client of its own and a clean session at the broker. What is to be sent, and sent again,
+//! is the queue's business alone: the client library forgets its unacknowledged messages when the broker does not
+//! remember the session, and would deliver them out of our order when it does.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rumqttc::{
+    Client, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish, QoS,
+    SubscribeFilter, SubscribeReasonCode, Transport,
+};
+
+use crate::publish::mqtt::diagnosis::{Diagnosis, Failure, client_id, diagnose};
+use crate::publish::mqtt::inbox::Inbox;
+use crate::publish::mqtt::tls;
+use crate::publish::queue::durable::DurableQueue;
+use crate::publish::queue::outbox::{Outbox, Outgoing};
+use crate::publish::settings::{Address, MqttSettings};
+use emotiond_core::backoff::{Backoff, chance};
+use emotiond_core::report::payload::{Message, Topic};
+
+/// The largest message that is sent. Summaries have about 1 KiB, Home Assistant's announcement about 10.
+pub(in crate::publish) const LARGEST_MESSAGE: usize = 256 * 1024;
+/// The largest message that is read at all. Commands beyond their own, smaller bound are refused with a reason; whoever
+/// sends more than this cuts the connection, because MQTT 3.1.1 has no way to refuse a message.
+const LARGEST_INCOMING: usize = 64 * 1024;
+/// How long an attempt to connect may take, name lookup and TLS included.
+const CONNECT_TIMEOUT_S: u64 = 10;
+/// A session shorter than this counts as a failed attempt, so that two devices with one name do not throw each other
+/// off the broker as fast as they can.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// What the publisher's handle and its thread share.
+pub(in crate::publish) struct Shared {
+    pub state: Mutex<State>,
+    /// Signalled whenever `state` has changed.
+    pub changed: Condvar,
+}
+
+pub(in crate::publish) struct State {
+    pub queue: DurableQueue,
+    /// The client of the connection that stands, if one does.
+    pub live: Option<Client>,
+    /// No further connection is to be made.
+    pub stop: bool,
+    /// The one that stands is to be dropped without a good-bye.
+    pub hang_up: bool,
+    /// The thread has ended.
+    pub ended: bool,
+    pub connections: u64,
+}
+
+impl Shared {
+    pub fn new(queue: DurableQueue) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queue,
+                live: None,
+                stop: false,
+                hang_up: false,
+                ended: false,
+                connections: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The state. It stays usable if a thread died with it: every change to it is complete in itself.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `done`, or until `within` has passed.
+    pub fn wait(&self, within: Duration, done: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let waited = self.changed.wait_timeout_while(self.lock(), within, |state| !done(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl State {
+    /// Hands to the client what may be sent now.
+    pub fn pump(&mut self) {
+        let Some(client) = &self.live else { return };
+        while let Some(message) = self.queue.next() {
+            let sent = client.try_publish(
+                &message.topic,
+                QoS::AtLeastOnce,
+                message.retained,
+                message.body.as_bytes(),
+            );
+            if sent.is_err() {
+                // The session is ending: the message is in the queue and will be sent in the next one.
+                break;
+            }
+        }
+    }
+}
+
+impl State {
+    /// Ends the connection without a good-bye, so that the broker publishes the last will.
+    pub fn abandon(&mut self) {
+        self.stop = true;
+        self.hang_up = true;
+        self.queue.disconnected(Instant::now());
+        self.queue.stop();
+        if let Some(client) = self.live.take() {
+            // The thread sleeps until a packet or a request comes: this is the request that changes nothing. If there
+            // is no room for it, there are others to wake the thread.
+            let _full = client.try_unsubscribe("emotiond/none");
+        }
+    }
+}
+
+/// The work of the publisher's thread.
+pub(in crate::publish) struct Worker {
+    pub shared: Arc<Shared>,
+    pub settings: MqttSettings,
+    pub address: Address,
+    pub inbox: Option<Inbox>,
+}
+
+impl Worker {
+    /// Connects again and again until told to stop.
+    pub fn run(mut self) {
+        let (shortest, longest) = self.settings.retry;
+        let mut backoff = Backoff::new(shortest, longest);
+        let mut reporter = Reporter::new(self.address.to_string());
+        loop {
+            let mut settled = None;
+            let outcome = self.session(&mut reporter, &mut settled);
+            let mut state = self.shared.lock();
+            state.live = None;
+            state.queue.disconnected(Instant::now());
+            let (stop, waiting, dropped) = (state.stop, state.queue.waiting(), state.queue.dropped().total());
+            drop(state);
+            self.shared.changed.notify_all();
+            let Some(failure) = outcome.err().filter(|_| !stop) else { break };
+            if settled.is_some_and(|since: Instant| since.elapsed() >= SETTLED) {
+                backoff.reset();
+            }
+            let diagnosis = diagnose(&failure, &self.address, &self.settings);
+            reporter.failed(Instant::now(), &diagnosis, waiting, dropped);
+            if self.shared.wait(backoff.next(chance()), |state| state.stop).stop {
+                break;
+            }
+        }
+        self.shared.lock().ended = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// One connection from its beginning to its end; `Ok` if it was ended from here.
+    fn session(&mut self, reporter: &mut Reporter, settled: &mut Option<Instant>) -> Result<(), Failure> {
+        let options = self.options()?;
+        let (client, mut connection) = Client::new(options, Outbox::WINDOW + 8);
+        let mut network = NetworkOptions::new();
+        network.set_connection_timeout(CONNECT_TIMEOUT_S);
+        network.set_tcp_nodelay(true);
+        connection.eventloop.set_network_options(network);
+        // Until the broker accepts us, this thread alone holds the client.
+        let mut client = Some(client);
+        loop {
+            let event = match connection.recv() {
+                Ok(Ok(event)) => event,
+                Ok(Err(error)) => {
+                    return Err(Failure::Connection { error: error.into(), established: settled.is_some() });
+                }
+                // All senders of requests are gone, which the event loop, holding one itself, does not let happen.
+                Err(rumqttc::RecvError) => return Ok(()),
+            };
+            if self.shared.lock().hang_up {
+                return Ok(());
+            }
+            match event {
+                Event::Incoming(Packet::ConnAck(_)) => {
+                    if let Some(client) = client.take() {
+                        *settled = Some(Instant::now());
+                        if !self.welcome(client, reporter) {
+                            return Ok(());
+                        }
+                    }
+                }
+                Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().queue.sent(packet),
+                Event::Incoming(Packet::PubAck(ack)) => {
+                    let mut state = self.shared.lock();
+                    state.queue.acknowledged(ack.pkid, Instant::now());
+                    state.pump();
+                    drop(state);
+                    self.shared.changed.notify_all();
+                }
+                Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
+                Event::Incoming(Packet::SubAck(ack))
+                    if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
+                {
+                    log::warn!(
+                        "the broker does not let us subscribe to commands: pause and requests will not work; check the rights of this user there"
+                    );
+                }
+                Event::Outgoing(Wire::Disconnect) => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    fn options(&self) -> Result<MqttOptions, Failure> {
+        let settings = &self.settings;
+        let mut options =
+            MqttOptions::new(client_id(&settings.device), &self.address.host, self.address.port);
+        options.set_clean_session(true);
+        options.set_keep_alive(settings.keep_alive.max(Duration::from_secs(1)));
+        options.set_max_packet_size(LARGEST_INCOMING, LARGEST_MESSAGE + 1024);
+        let status = Topic::Status.path(&settings.device);
+        if settings.announce {
+            options.set_last_will(LastWill::new(status, "offline", QoS::AtLeastOnce, true));
+        }
+        if let Some(credentials) = &settings.credentials {
+            options.set_credentials(&credentials.username, credentials.password.expose());
+        }
+        if self.address.tls {
+            let config = tls::client_config(&settings.tls).map_err(Failure::Certificates)?;
+            options.set_transport(Transport::tls_with_config(config.into()));
+        }
+        Ok(options)
+    }
+
+    /// The broker has accepted us: listen to commands, announce, deliver. `false` if we were told to stop meanwhile.
+    fn welcome(&self, client: Client, reporter: &mut Reporter) -> bool {
+        let mut filters: Vec<String> = self.inbox.iter().flat_map(Inbox::filters).collect();
+        filters.extend(self.settings.discovery.as_ref().map(|discovery| discovery.birth_topic.clone()));
+        let filters: Vec<_> =
+            filters.into_iter().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce)).collect();
+        if !filters.is_empty() && client.try_subscribe_many(filters).is_err() {
+            log::warn!(
+                "failed to subscribe to commands: pause and requests will not work until the next connection"
+            );
+        }
+        let mut state = self.shared.lock();
+        if state.stop {
+            return false;
+        }
+        state.connections += 1;
+        state.live = Some(client);
+        state.queue.connected();
+        let (waiting, dropped) = (state.queue.waiting(), state.queue.dropped().total());
+        state.pump();
+        drop(state);
+        self.shared.changed.notify_all();
+        reporter.connected(Instant::now(), waiting, dropped);
+        true
+    }
+
+    fn receive(&mut self, publish: &Publish) {
+        let discovery = self.settings.discovery.as_ref();
+        if let Some(discovery) = discovery.filter(|discovery| discovery.birth_topic == publish.topic) {
+            if &*publish.payload == b"online" {
+                self.push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()));
+            }
+            return;
+        }
+        let Some(inbox) = &mut self.inbox else { return };
+        if let Some(refusal) = inbox.receive(&publish.topic, &publish.payload, publish.retain, Instant::now())
+        {
+            self.respond(refusal);
+        }
+    }
+
+    fn respond(&self, message: Message) {
+        self.push(Outgoing::new(message, &self.settings.device));
+    }
+
+    fn push(&self, message: Outgoing) {
+        let mut state = self.shared.lock();
+        state.queue.push(message, Instant::now());
+        state.pump();
+    }
+}
+
+/// Says once what is wrong and once that it is over, and in between only what is new.
+struct Reporter {
+    broker: String,
+    failing_since: Option<Instant>,
+    told: Option<(Instant, Diagnosis)>,
+    /// Messages dropped before this outage.
+    dropped_before: u64,
+    ever_connected: bool,
+}
+
+impl Reporter {
+    /// How often a failure that goes on is mentioned again.
+    const REMIND: Duration = Duration::from_secs(3600);
+
+    fn new(broker: String) -> Self {
+        Self { broker, failing_since: None, told: None, dropped_before: 0, ever_connected: false }
+    }
+
+    fn failed(&mut self, now: Instant, diagnosis: &Diagnosis, waiting: usize, dropped: u64) {
+        let since = *self.failing_since.get_or_insert(now);
+        let lost = dropped - self.dropped_before;
+        let minutes = now.duration_since(since).as_secs() / 60;
+        let broker = &self.broker;
+        match &self.told {
+            Some((at, told)) if told == diagnosis && now.duration_since(*at) < Self::REMIND => {
+                log::debug!("still no connection to {broker}: {diagnosis}");
+                return;
+            }
+            Some((_, told)) if told == diagnosis => log::warn!(
+                "no connection to {broker} for {minutes} minutes: {diagnosis}; {waiting} messages are kept, {lost} were dropped"
+            ),
+            _ => log::error!(
+                "no connection to {broker}: {diagnosis}; messages are kept meanwhile and the connection is tried again in the background"
+            ),
+        }
+        self.told = Some((now, diagnosis.clone()));
+    }
+
+    fn connected(&mut self, now: Instant, waiting: usize, dropped: u64) {
+        let broker = &self.broker;
+        match self.failing_since.take() {
+            Some(since) => {
+                let lost = dropped - self.dropped_before;
+                let seconds = now.duration_since(since).as_secs();
+                let again = if self.ever_connected { " again" } else { "" };
+                log::info!(
+                    "connected to {broker}{again} after {seconds} s; {waiting} messages are on their way, {lost} were dropped"
+                );
+            }
+            None => log::info!("connected to {broker}"),
+        }
+        self.told = None;
+        self.dropped_before = dropped;
+        self.ever_connected = true;
+    }
+}

@@ -1,0 +1,153 @@
+//! What is published beside the stages' own outcomes, and the counters behind it, over the whole life of the process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::publish::{Counters, Disk};
+use crate::runtime::health;
+use crate::runtime::vision_worker::Progress;
+use crate::vision::StageTimes;
+use emotiond_core::report::observation::{CameraState, Vocabulary};
+use emotiond_core::report::payload::{
+    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, Privacy,
+};
+use emotiond_core::report::summary::Summary;
+use emotiond_core::report::trigger::TriggerEvent;
+
+/// Numbers, stamps and remembers what is published. Outlives a reload of the configuration, so that sequence numbers
+/// go on.
+pub struct Reports {
+    encoder: Encoder,
+    started: Instant,
+    last_health: Instant,
+    last_summary: Option<String>,
+    dropped: u64,
+    corrupt: u64,
+}
+
+impl Reports {
+    /// The reports of one run of the process.
+    ///
+    /// # Errors
+    /// If the system has no random numbers to name the run by.
+    pub fn new(device: &str) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let boot = boot_id()?;
+        Ok(Self {
+            encoder: Encoder::new(device.to_owned(), boot),
+            started: now,
+            last_health: now,
+            last_summary: None,
+            dropped: 0,
+            corrupt: 0,
+        })
+    }
+
+    /// A window, as it goes on the wire.
+    pub fn summary(&mut self, summary: &Summary, clock: &dyn Clock) -> Message {
+        let message = self.encoder.summary(summary, &clock.stamp());
+        self.last_summary = Some(message.body.clone());
+        message
+    }
+
+    /// An event, as it goes on the wire.
+    #[must_use]
+    pub fn event(&self, event: &TriggerEvent, clock: &dyn Clock) -> Message {
+        self.encoder.event(event, &clock.stamp())
+    }
+
+    /// The encoder, for reports that are answered or published as they are.
+    #[must_use]
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The last window as it went on the wire.
+    #[must_use]
+    pub fn last_summary(&self) -> Option<serde_json::Value> {
+        self.last_summary.as_ref().and_then(|body| serde_json::from_str(body).ok())
+    }
+
+    /// How the daemon is, for the time since this was last asked.
+    pub fn health(&mut self, progress: &Progress, counters: &Counters, clock: &dyn Clock) -> Health {
+        let now = Instant::now();
+        let seconds =
+            now.duration_since(std::mem::replace(&mut self.last_health, now)).as_secs_f64().max(1e-3);
+        self.dropped += progress.losses.dropped;
+        self.corrupt += progress.losses.corrupt;
+        let timing = &progress.timing;
+        let stages = [
+            ("decode", &timing.decode),
+            ("detect", &timing.detect),
+            ("emotion", &timing.emotion),
+            ("frame", &timing.frame),
+        ];
+        let stamp = clock.stamp();
+        Health {
+            time: stamp.date(stamp.now),
+            uptime: now.duration_since(self.started).as_secs_f64(),
+            camera: progress.camera.unwrap_or(CameraState::Lost),
+            captured_fps: progress.captured as f64 / seconds,
+            fps: f64::from(timing.frame.count()) / seconds,
+            latency: stages.into_iter().filter_map(latency).collect::<BTreeMap<_, _>>(),
+            dropped: self.dropped,
+            corrupt: self.corrupt,
+            published: counters.delivered,
+            queued: counters.waiting as u64,
+            queue_on_disk: counters.on_disk,
+            queue_disk: match counters.disk {
+                Disk::Off => "off",
+                Disk::Ok => "ok",
+                Disk::Replaced => "replaced",
+                Disk::Failing => "failing",
+            },
+            dropped_messages: counters.dropped.total(),
+            dropped_summaries: counters.dropped.summaries,
+            temperature: health::temperature(),
+            memory: health::resident_bytes().map(|bytes| bytes as f64 / 1_048_576.0),
+            clock_synchronized: stamp.synchronized,
+        }
+    }
+}
+
+/// What this device is.
+#[must_use]
+pub fn info(settings: &Settings, models: Vec<ModelInfo>, vocabulary: &Arc<Vocabulary>) -> Info {
+    let privacy = &settings.privacy;
+    Info {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        models,
+        site: privacy.site.name().to_owned(),
+        privacy: Privacy {
+            emotion: privacy.emotion(),
+            facing: privacy.facing,
+            min_people: privacy.min_people,
+            legal_basis: privacy.legal_basis.clone(),
+            notice: privacy.notice(settings.window),
+        },
+        window: settings.window.as_secs_f64(),
+        capabilities: Capabilities::from(vocabulary.as_ref()),
+        triggers: settings.triggers.iter().map(|trigger| trigger.name.clone()).collect(),
+    }
+}
+
+fn latency((name, times): (&'static str, &StageTimes)) -> Option<(&'static str, Latency)> {
+    let (mean, max) = times.mean_max()?;
+    Some((name, Latency { mean: 1000.0 * mean.as_secs_f64(), max: 1000.0 * max.as_secs_f64() }))
+}
+
+/// 128 random bits that tell this run of the process from all others. Not the kernel's boot id: a restart of the
+/// daemon begins its sequence numbers anew.
+fn boot_id() -> anyhow::Result<String> {
+    use std::io::Read as _;
+    let mut bytes = [0; 16];
+    // Not /proc/sys/kernel/random/uuid: the unit hides /proc/sys.
+    let mut source = std::fs::File::open("/dev/urandom").context("failed to open /dev/urandom")?;
+    source.read_exact(&mut bytes).context("failed to read /dev/urandom")?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}

@@ -1,0 +1,201 @@
+//! What the process has to reach after its start: folders, devices, ports. Decided here, enforced by [`super::landlock`].
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::capture::Spec;
+use crate::config::Settings;
+use crate::publish::settings::Broker;
+
+/// What every configuration needs of the system: name resolution, the authorities of TLS, libraries that the C library
+/// loads late, what `health` and TensorFlow Lite ask of the machine.
+///
+/// Folders rather than files, here and below: whoever renews a file puts another one in its place, and a rule holds on
+/// to the file that was there. What is secret in them is closed to the daemon's user.
+const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/proc", "/sys", "/dev", "/run/systemd/resolve"];
+
+/// Name resolution turns to TCP when an answer is too long for UDP.
+const DNS: u16 = 53;
+
+/// What may be reached, by the names it has in the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// Folders (or single files) that may be read.
+    pub read: BTreeSet<PathBuf>,
+    /// Folders in which files may be written, made and removed. A missing one is made before it is too late.
+    pub write: BTreeSet<PathBuf>,
+    /// Whether devices may be opened for writing and controlled. Cameras come back as new nodes: this is all of `/dev`,
+    /// as far as the user and systemd's `DeviceAllow=` let the process.
+    pub devices: bool,
+    /// Ports of TCP, of any host, that may be connected to.
+    pub connect: BTreeSet<u16>,
+    /// Ports of TCP that may be listened on.
+    pub bind: BTreeSet<u16>,
+    /// Whether ports are chosen by the system, so that there is nothing to hold it to.
+    pub any_port: bool,
+}
+
+impl Reach {
+    /// What these settings need. `config` is where they were read from; `publishes` says whether there is a broker.
+    #[must_use]
+    pub fn of(settings: &Settings, config: &Path, publishes: bool) -> Self {
+        let mut reach = Self { read: SYSTEM.map(PathBuf::from).into(), ..Self::default() };
+        let mut files = vec![config.to_owned(), PathBuf::from("/etc/resolv.conf")];
+        files.extend(settings.mqtt.tls.ca_file.clone());
+        files.extend(settings.password_file.clone());
+        if let Some(client) = &settings.mqtt.tls.client {
+            files.extend([client.certificate_file.clone(), client.key_file.clone()]);
+        }
+        // Those by which rustls-native-certs lets itself be told of other authorities.
+        files.extend(std::env::var_os("SSL_CERT_FILE").map(PathBuf::from));
+        reach.read.extend(std::env::var_os("SSL_CERT_DIR").iter().flat_map(std::env::split_paths));
+        reach.read.extend(files.iter().flat_map(|file| folders(file)));
+        let models = &settings.models;
+        reach.read.insert(models.directory.clone());
+        // A manifest may be named by its path.
+        let manifests = [&models.detector, &models.emotion].map(Path::new);
+        reach
+            .read
+            .extend(manifests.iter().filter(|name| name.components().count() > 1).flat_map(|m| folders(m)));
+        match &settings.camera.source {
+            Spec::V4l2(_) => {
+                reach.devices = true;
+            }
+            Spec::Replay(path) => {
+                reach.read.insert(path.clone());
+            }
+            Spec::Stdin => {}
+        }
+        if publishes {
+            // One line for each place that may be written.
+            reach.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
+            reach.ports(settings);
+        }
+        reach
+    }
+
+    fn ports(&mut self, settings: &Settings) {
+        let port = match &settings.mqtt.broker {
+            Broker::Remote(address) => {
+                self.connect.insert(DNS);
+                address.port
+            }
+            Broker::Embedded => {
+                let port = settings.mqtt.embedded_listen.port();
+                self.bind.insert(port);
+                port
+            }
+        };
+        self.connect.insert(port);
+        self.any_port = port == 0;
+    }
+
+    /// The first thing that `wanted` needs and this does not give; ports only if they are held to.
+    #[must_use]
+    pub fn beyond(&self, wanted: &Self, ports: bool) -> Option<String> {
+        let readable: Vec<_> = self.read.iter().chain(&self.write).map(|path| real(path)).collect();
+        let writable: Vec<_> = self.write.iter().map(|path| real(path)).collect();
+        let lies_in = |path: &Path, folders: &[PathBuf]| {
+            let path = real(path);
+            folders.iter().any(|folder| path.starts_with(folder))
+        };
+        let missing = |paths: &BTreeSet<PathBuf>, folders: &[PathBuf]| {
+            paths.iter().find(|path| !lies_in(path, folders)).map(|path| path.display().to_string())
+        };
+        let port = |wanted: &BTreeSet<u16>, given: &BTreeSet<u16>| {
+            let beyond = wanted.difference(given).next().filter(|_| ports && !self.any_port);
+            beyond.map(|port| format!("TCP port {port}"))
+        };
+        let camera = (wanted.devices && !self.devices).then(|| "a camera".to_owned());
+        camera
+            .or_else(|| missing(&wanted.read, &readable))
+            .or_else(|| missing(&wanted.write, &writable))
+            .or_else(|| port(&wanted.connect, &self.connect))
+            .or_else(|| port(&wanted.bind, &self.bind))
+    }
+}
+
+/// The folder of a file, and that of the file it is a link to: certificates are often such links.
+fn folders(file: &Path) -> Vec<PathBuf> {
+    let target = std::fs::canonicalize(file).ok();
+    let folder = |file: &Path| match file.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        // The whole file system, for a file that lies in its root, would be too much.
+        Some(folder) if folder.parent().is_some() => folder.to_owned(),
+        _ => file.to_owned(),
+    };
+    [Some(file), target.as_deref()].into_iter().flatten().map(folder).collect()
+}
+
+/// A path without links, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = path.ancestors().find_map(|part| Some((part, std::fs::canonicalize(part).ok()?)));
+    match existing {
+        Some((part, real)) => real.join(path.strip_prefix(part).unwrap_or(Path::new(""))),
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    fn reach(text: &str) -> Reach {
+        let settings = Settings::parse(text, Path::new("test.toml"), &Overrides::default()).unwrap();
+        Reach::of(&settings, Path::new("/etc/emotiond/emotiond.toml"), true)
+    }
+
+    fn with(mqtt: &str, camera: &str) -> Reach {
+        reach(&format!("site = \"home\"\n[camera]\nsource = \"{camera}\"\n[mqtt]\n{mqtt}\n"))
+    }
+
+    const REMOTE: &str = "url = \"mqtts://broker\"";
+    const CAMERA: &str = "v4l2:/dev/video0";
+
+    #[test]
+    fn ports_are_those_of_the_broker() {
+        let remote = with(REMOTE, CAMERA);
+        assert_eq!((remote.connect, remote.bind), ([53, 8883].into(), BTreeSet::new()));
+        let embedded = with("listen = \"127.0.0.1:1884\"", CAMERA);
+        assert_eq!((embedded.connect, embedded.bind), ([1884].into(), [1884].into()));
+        assert!(with("listen = \"127.0.0.1:0\"", CAMERA).any_port);
+    }
+
+    #[test]
+    fn nothing_is_written_but_the_state_folder_and_devices_only_for_a_camera() {
+        let replay = with(REMOTE, "replay:/srv/pictures");
+        assert!(replay.write.is_empty() && !replay.devices, "{replay:?}");
+        assert!(replay.read.contains(Path::new("/srv/pictures")));
+        assert!(with(REMOTE, CAMERA).devices);
+        for closed in ["/", "/home", "/root", "/var", "/tmp", "/run"] {
+            assert!(!replay.read.contains(Path::new(closed)), "{closed}");
+        }
+    }
+
+    #[test]
+    fn a_reload_may_use_what_the_start_has_kept_and_is_told_what_it_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("certificates")).unwrap();
+        std::fs::write(path("certificates/new.pem"), "").unwrap();
+        std::os::unix::fs::symlink("certificates/new.pem", path("ca.pem")).unwrap();
+        let ca = |name: &str| with(&format!("{REMOTE}\nca_file = \"{}\"", path(name).display()), CAMERA);
+
+        let start = ca("ca.pem");
+        for same in ["other.pem", "certificates/renewed.pem", "certificates/later/renewed.pem"] {
+            assert_eq!(start.beyond(&ca(same), true), None, "{same}");
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        let ca_elsewhere =
+            with(&format!("{REMOTE}\nca_file = \"{}/ca.pem\"", elsewhere.path().display()), CAMERA);
+        let beyond = start.beyond(&ca_elsewhere, true).unwrap();
+        assert_eq!(beyond, elsewhere.path().display().to_string());
+
+        let other_port = with("url = \"mqtt://broker:1884\"", CAMERA);
+        assert_eq!(start.beyond(&other_port, true).unwrap(), "TCP port 1884");
+        assert_eq!(start.beyond(&other_port, false), None, "a kernel that does not hold ports");
+        assert_eq!(with(REMOTE, "replay:-").beyond(&with(REMOTE, CAMERA), true).unwrap(), "a camera");
+    }
+}

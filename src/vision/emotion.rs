@@ -1,0 +1,191 @@
+//! Emotion scores of a face.
+
+pub mod heads;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use image::RgbImage;
+use zeroize::Zeroize as _;
+
+use crate::capture::frame::warp::{Cropper, Square};
+use crate::inference::manifest::{Align, Crop, Head, Manifest, Task};
+use crate::inference::{ModelError, Network};
+use emotiond_core::geometry::{Face, Point};
+use emotiond_core::report::observation::{Emotion, Vocabulary};
+
+/// How a face is shown to a model.
+///
+/// A network says slightly different things of a face and of its mirror image, although nothing that it is asked about
+/// has a side; the mean of both is nearer to what raters say (`docs/decisions/0007-both-ways.md`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Look {
+    /// As the picture shows it.
+    Plain,
+    /// As a mirror would show it.
+    Mirrored,
+}
+
+impl Look {
+    /// The other of the two.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Plain => Self::Mirrored,
+            Self::Mirrored => Self::Plain,
+        }
+    }
+}
+
+/// Reads emotion off a face.
+pub trait EmotionModel: Send {
+    /// What the model can say.
+    fn vocabulary(&self) -> Arc<Vocabulary>;
+
+    /// The scores of one face of a picture: the model crops and aligns it as its manifest says.
+    ///
+    /// # Errors
+    /// If the network cannot be run.
+    fn read(&mut self, picture: &RgbImage, face: &Face, look: Look) -> anyhow::Result<Emotion>;
+
+    /// The mean of both looks: twice the work of [`read`](Self::read), for a picture that has no next one.
+    ///
+    /// # Errors
+    /// If the network cannot be run.
+    fn read_both_ways(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Emotion> {
+        let mut emotion = self.read(picture, face, Look::Plain)?;
+        emotion.approach(&self.read(picture, face, Look::Mirrored)?, 0.5);
+        Ok(emotion)
+    }
+
+    /// Forgets what is left in memory of the last face.
+    fn forget(&mut self) {}
+}
+
+/// A TensorFlow Lite network of any shape that a manifest describes.
+#[derive(Debug)]
+pub struct TfliteEmotion {
+    network: Network,
+    crop: Crop,
+    heads: Vec<Head>,
+    /// Per head: the index of its tensor, its first value and the number of its values; `None` for a read-out.
+    sources: Vec<Option<(usize, usize, usize)>>,
+    vocabulary: Arc<Vocabulary>,
+    cropper: Cropper,
+    pixels: Vec<u8>,
+    outputs: Vec<Vec<f32>>,
+}
+
+impl TfliteEmotion {
+    /// Loads the emotion model that a manifest describes.
+    ///
+    /// # Errors
+    /// If the manifest is not one of an emotion model, or the model file does not fit it.
+    pub fn load(manifest: &Path) -> Result<Self, ModelError> {
+        let manifest = Manifest::read(manifest)?;
+        let Task::Emotion { crop, heads } = manifest.task.clone() else {
+            let reason = "expected kind = \"emotion\", found \"face_detector\"".to_owned();
+            return Err(ModelError::Manifest { path: manifest.path, reason });
+        };
+        let pixels = vec![0; manifest.input.width as usize * manifest.input.height as usize * 3];
+        let network = Network::load(manifest)?;
+        let sources = heads.iter().map(|head| locate(&network, head)).collect::<Result<_, _>>()?;
+        let vocabulary = Arc::new(heads::vocabulary(&heads));
+        let outputs = vec![Vec::new(); network.outputs().len()];
+        Ok(Self { network, crop, heads, sources, vocabulary, cropper: Cropper::default(), pixels, outputs })
+    }
+
+    /// The manifest it was loaded by.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        self.network.manifest()
+    }
+}
+
+impl EmotionModel for TfliteEmotion {
+    fn vocabulary(&self) -> Arc<Vocabulary> {
+        Arc::clone(&self.vocabulary)
+    }
+
+    fn read(&mut self, picture: &RgbImage, face: &Face, look: Look) -> anyhow::Result<Emotion> {
+        let input = &self.network.manifest().input;
+        let square = square(&self.crop, face);
+        self.cropper.crop(picture, &square, input.width, input.height, &mut self.pixels);
+        if look == Look::Mirrored {
+            mirror(&mut self.pixels, input.width as usize);
+        }
+        let run = self.network.run(&self.pixels);
+        self.pixels.as_mut_slice().zeroize();
+        run.context("failed to read the emotion of a face")?;
+        for (index, output) in self.outputs.iter_mut().enumerate() {
+            self.network.read(index, output)?;
+        }
+        let values: Vec<&[f32]> = self
+            .sources
+            .iter()
+            .map(|source| {
+                source.map_or(&[][..], |(index, start, len)| &self.outputs[index][start..start + len])
+            })
+            .collect();
+        heads::read(&self.heads, &values)
+            .with_context(|| format!("failed to read the outputs of {}", self.network.manifest().name))
+    }
+
+    fn forget(&mut self) {
+        let _ran = self.network.forget();
+    }
+}
+
+/// Turns each row of packed RGB pixels round: what [`Look::Mirrored`] shows.
+pub fn mirror(pixels: &mut [u8], width: usize) {
+    let (pixels, _) = pixels.as_chunks_mut::<3>();
+    pixels.chunks_exact_mut(width).for_each(<[_]>::reverse);
+}
+
+/// The square of a picture that a model is to see of a face.
+#[must_use]
+pub fn square(crop: &Crop, face: &Face) -> Square {
+    let side = face.bounds.width.max(face.bounds.height);
+    let angle = match crop.align {
+        Align::Eyes => face.roll(),
+        Align::None => 0.0,
+    };
+    let (sin, cos) = angle.sin_cos();
+    let [x, y] = crop.offset.map(|offset| offset * side);
+    let center = face.bounds.center();
+    Square {
+        center: Point { x: center.x + cos * x - sin * y, y: center.y + sin * x + cos * y },
+        side: crop.scale * side,
+        angle,
+    }
+}
+
+/// Where a head's values are, checked against the file.
+fn locate(network: &Network, head: &Head) -> Result<Option<(usize, usize, usize)>, ModelError> {
+    let (Head::Expression { source, .. }
+    | Head::ActionUnits { source, .. }
+    | Head::ValenceArousal { source, .. }) = head
+    else {
+        return Ok(None);
+    };
+    let wanted = heads::values(head).expect("a head with a source takes values");
+    let index = network.find_output(&source.output)?;
+    let output = &network.outputs()[index];
+    let (start, len) = source.slice.map_or((0, output.len()), |[start, len]| (start, len));
+    if start + len > output.len() {
+        return Err(network.mismatch(
+            &format!("slice of the output {:?}", output.name),
+            &format!("[{start}, {len}]"),
+            &format!("{} values", output.len()),
+        ));
+    }
+    if len != wanted {
+        return Err(network.mismatch(
+            &format!("number of values in the output {:?}", output.name),
+            &format!("{wanted} (its labels, or valence and arousal)"),
+            &len.to_string(),
+        ));
+    }
+    Ok(Some((index, start, len)))
+}

@@ -1,0 +1,264 @@
+//! Everything between a frame and a summary, one step a frame. Pure of devices and networks: models come in as traits,
+//! time comes in as an argument, and what goes out is numbers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+
+use super::blindness::Blindness;
+use super::damage::{self, Damage};
+use super::timing::Timing;
+use crate::capture::Losses;
+use crate::capture::frame::Frame;
+use crate::capture::frame::decode::Decoder;
+use crate::capture::frame::luma::Luma;
+use crate::vision::detect::FaceDetector;
+use crate::vision::emotion::{EmotionModel, Look};
+use emotiond_core::Moment;
+use emotiond_core::geometry::Face;
+use emotiond_core::report::observation::{CameraState, Observation, Scene, Skipped, TrackId, Vocabulary};
+use emotiond_core::report::summary::{Summary, SummarySettings, Windows};
+use emotiond_core::report::trigger::{Gate, Signals, TriggerEvent, TriggerSettings, Triggers};
+use emotiond_core::smooth::Smoother;
+use emotiond_core::track::{Tracker, TrackerSettings};
+
+/// What vision needs to know.
+#[derive(Clone, Debug)]
+pub struct VisionSettings {
+    /// Faces with a shorter side than this, in pixels, are counted but not classified.
+    pub min_face: f32,
+    /// Time constant of the smoothing of scores.
+    pub smoothing: Duration,
+    /// Tracking.
+    pub tracker: TrackerSettings,
+    /// Windows.
+    pub summary: SummarySettings,
+    /// Events.
+    pub triggers: Vec<TriggerSettings>,
+    /// What privacy lets through to them.
+    pub gate: Gate,
+}
+
+/// What vision has to tell the world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A window has closed.
+    Summary(Box<Summary>),
+    /// A trigger has fired or ended.
+    Event(TriggerEvent),
+}
+
+/// The stages and their state.
+pub struct Vision {
+    detector: Box<dyn FaceDetector>,
+    emotion: Option<Box<dyn EmotionModel>>,
+    /// How the faces of the next frame are looked at: in turns, and smoothing makes the mean of it.
+    look: Look,
+    vocabulary: Arc<Vocabulary>,
+    settings: VisionSettings,
+    tracker: Tracker,
+    smoother: Smoother,
+    windows: Windows,
+    triggers: Triggers,
+    blindness: Blindness,
+    damage: Damage,
+    camera: CameraState,
+    decoder: Decoder,
+    picture: RgbImage,
+    timing: Timing,
+    corrupt: u64,
+    outcomes: Vec<Outcome>,
+}
+
+impl Vision {
+    /// Vision that starts its first window at `start`. Without an emotion model faces are counted and nothing else.
+    #[must_use]
+    pub fn new(
+        detector: Box<dyn FaceDetector>,
+        emotion: Option<Box<dyn EmotionModel>>,
+        settings: VisionSettings,
+        start: Moment,
+    ) -> Self {
+        Self {
+            vocabulary: emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default(),
+            detector,
+            emotion,
+            look: Look::Plain,
+            tracker: Tracker::new(settings.tracker.clone()),
+            smoother: Smoother::new(settings.smoothing),
+            windows: Windows::new(settings.summary.clone(), start),
+            triggers: Triggers::new(settings.triggers.clone(), settings.summary.hold),
+            blindness: Blindness::default(),
+            damage: Damage::default(),
+            camera: CameraState::Lost,
+            decoder: Decoder::default(),
+            picture: RgbImage::new(0, 0),
+            timing: Timing::default(),
+            corrupt: 0,
+            outcomes: Vec::new(),
+            settings,
+        }
+    }
+
+    /// What the emotion model can say; empty without one.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.vocabulary
+    }
+
+    /// The camera's state, with `Blind` told apart from `Ok`.
+    #[must_use]
+    pub fn camera(&self) -> CameraState {
+        self.camera
+    }
+
+    /// Frames that could not be decoded since the last call.
+    pub fn take_corrupt(&mut self) -> u64 {
+        std::mem::take(&mut self.corrupt)
+    }
+
+    /// How long the stages took since the last call.
+    pub fn take_timing(&mut self) -> Timing {
+        std::mem::take(&mut self.timing)
+    }
+
+    /// Takes note of a change of the camera's state.
+    pub fn camera_changed(&mut self, at: Moment, state: CameraState) {
+        if state != CameraState::Ok {
+            // Who is there when pictures come back is anybody's guess.
+            self.tracker.clear();
+            self.detector.restart();
+            self.detector.forget();
+            if let Some(emotion) = &mut self.emotion {
+                emotion.forget();
+            }
+            self.forget_retired();
+            self.blindness = Blindness::default();
+            self.damage = Damage::default();
+            let events = self.triggers.update(at, &Signals::none());
+            self.outcomes.extend(events.into_iter().map(Outcome::Event));
+        }
+        self.set_camera(at, state);
+    }
+
+    /// Takes note of frames that never arrived here.
+    pub fn lost(&mut self, at: Moment, losses: Losses) {
+        if losses.dropped > 0 {
+            self.windows.dropped(at, losses.dropped);
+        }
+        if losses.corrupt > 0 {
+            self.windows.corrupt(at, losses.corrupt);
+        }
+    }
+
+    /// Analyses one frame.
+    ///
+    /// A frame that cannot be decoded counts as corrupt and is otherwise ignored.
+    ///
+    /// # Errors
+    /// If a network cannot be run.
+    pub fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
+        let at = frame.at;
+        let started = Instant::now();
+        if let Err(error) = self.decoder.decode(frame, &mut self.picture) {
+            log::debug!("frame skipped: {error}");
+            wipe(&mut self.picture);
+            self.windows.corrupt(at, 1);
+            self.corrupt += 1;
+            if self.damage.update(at, false) == Some(damage::Change::Damaged) {
+                log::warn!(
+                    "the camera sends damaged frames (the last one: {error}); check its cable and power; they are \
+                     counted as corrupt until whole ones come"
+                );
+            }
+            return Ok(());
+        }
+        if let Some(damage::Change::Whole(frames)) = self.damage.update(at, true) {
+            log::info!("the camera's frames are whole again, after {frames} damaged ones");
+        }
+        self.timing.decode.add(started.elapsed());
+        let blind = Luma::of(&self.picture).is_some_and(|luma| self.blindness.update(at, luma));
+        self.set_camera(at, if blind { CameraState::Blind } else { CameraState::Ok });
+
+        let started = Instant::now();
+        let faces = if blind { Vec::new() } else { self.detector.detect(&self.picture)? };
+        self.timing.detect.add(started.elapsed());
+        let tracks = self.tracker.update(at, &faces);
+        self.forget_retired();
+        let scene = self.observe(at, &faces, &tracks)?;
+        self.windows.scene(&scene);
+        let events = self.triggers.update(at, &Signals::of(&scene, &self.settings.gate));
+        self.outcomes.extend(events.into_iter().map(Outcome::Event));
+        self.timing.frame.add(started.elapsed());
+        wipe(&mut self.picture);
+        Ok(())
+    }
+
+    /// Closes the windows that have ended by `now`, and gives what there is to publish.
+    pub fn advance(&mut self, now: Moment) -> Vec<Outcome> {
+        let summaries = self.windows.advance(now);
+        self.outcomes.extend(summaries.into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// Closes the open window early, because the run is over.
+    #[must_use]
+    pub fn finish(mut self, now: Moment) -> Vec<Outcome> {
+        let mut outcomes = self.advance(now);
+        outcomes
+            .extend(self.windows.finish(now).into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
+        outcomes
+    }
+
+    fn observe(&mut self, at: Moment, faces: &[Face], tracks: &[TrackId]) -> anyhow::Result<Scene> {
+        let started = Instant::now();
+        let mut skipped = Skipped::default();
+        let mut observations = Vec::with_capacity(faces.len());
+        let mut classified = 0;
+        for (face, &track) in faces.iter().zip(tracks) {
+            let small = face.bounds.width.min(face.bounds.height) < self.settings.min_face;
+            let turned = face.turned();
+            skipped.small += u32::from(small);
+            skipped.turned += u32::from(turned && !small);
+            let emotion = match &mut self.emotion {
+                Some(model) if !small && !turned => {
+                    classified += 1;
+                    Some(self.smoother.update(track, at, &model.read(&self.picture, face, self.look)?))
+                }
+                _ => None,
+            };
+            observations.push(Observation { track, facing: face.facing(), emotion });
+        }
+        self.look = self.look.other();
+        if classified > 0 {
+            self.timing.emotion.add(started.elapsed() / classified);
+        }
+        Ok(Scene { at, faces: observations, skipped, vocabulary: Arc::clone(&self.vocabulary) })
+    }
+
+    fn forget_retired(&mut self) {
+        for track in self.tracker.drain_retired() {
+            self.smoother.forget(track);
+        }
+    }
+
+    fn set_camera(&mut self, at: Moment, state: CameraState) {
+        if self.camera != state {
+            match (self.camera, state) {
+                (_, CameraState::Blind) => {
+                    log::warn!("the camera sees nothing: lens covered or room dark; summaries say \"blind\"");
+                }
+                (CameraState::Blind, CameraState::Ok) => log::info!("the camera sees again"),
+                _ => {}
+            }
+            self.camera = state;
+            self.windows.camera(at, state);
+        }
+    }
+}
+
+/// Overwrites the pixels, so that no picture outlives its analysis.
+fn wipe(picture: &mut RgbImage) {
+    zeroize::Zeroize::zeroize(&mut **picture);
+}
