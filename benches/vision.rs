@@ -6,7 +6,7 @@ use std::path::Path;
 use criterion::{Criterion, criterion_group, criterion_main};
 use emotiond::capture::frame::warp::{Cropper, Letterbox, Square};
 use emotiond::vision::detect::{BlazeFace, FaceDetector};
-use emotiond::vision::emotion::{EmotionModel, Look, TfliteEmotion, mirror};
+use emotiond::vision::emotion::{EmotionModel, Flip, TfliteEmotion, mirror};
 use emotiond_core::geometry::Point;
 use image::imageops::{self, FilterType};
 
@@ -39,7 +39,7 @@ fn stages(criterion: &mut Criterion) {
     for name in ["emotiond-mtl", "mini-xception-fer2013"] {
         let mut emotion = TfliteEmotion::load(&manifest(name)).expect("scripts/setup has run");
         criterion.bench_function(name, |b| {
-            b.iter(|| emotion.read(black_box(&picture), &face, Look::Mirrored));
+            b.iter(|| emotion.read(black_box(&picture), &face, Flip::Mirrored));
         });
     }
 }

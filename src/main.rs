@@ -10,7 +10,7 @@ use emotiond::{command, runtime};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose);
-    die_whole();
+    exit_on_panic();
     let result = match &cli.command {
         Command::Run(arguments) => runtime::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 /// A panic on any thread ends the process with a log line: a daemon that lost one of its threads is worse than one
 /// that systemd starts again. Replaces the default message so that it reaches the journal with its priority.
-fn die_whole() {
+fn exit_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         if emotiond::exit::panics::contained() {
             return;

@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use emotiond::sandbox::{self, Reach};
+use emotiond::sandbox::{self, Access};
 use serde_json::Value;
 use support::mosquitto::Mosquitto;
 use support::subscriber::Subscriber;
@@ -88,11 +88,11 @@ fn inside() {
     let port = |name| std::env::var(name).unwrap().parse::<u16>().unwrap();
     let (open, closed) = (port("INSIDE_OPEN"), port("INSIDE_CLOSED"));
     let (state, config, elsewhere) = (folder.join("state"), folder.join("config"), folder.join("elsewhere"));
-    let confinement = sandbox::confine(Reach {
+    let confinement = sandbox::confine(Access {
         read: ["/usr".into(), "/etc".into(), "/proc".into(), config.clone()].into(),
         write: [state.clone()].into(),
         connect: [open].into(),
-        ..Reach::default()
+        ..Access::default()
     });
     assert!(confinement.complete(), "{confinement}");
 

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use emotiond::vision::detect::{BlazeFace, FaceDetector};
-use emotiond::vision::emotion::{EmotionModel, Look, TfliteEmotion};
+use emotiond::vision::emotion::{EmotionModel, Flip, TfliteEmotion};
 use emotiond_core::geometry::{Face, Point, Rect};
 use emotiond_core::report::observation::{Emotion, Expression};
 use image::imageops::{self, FilterType};
@@ -27,7 +27,7 @@ fn happiness_dominates_on_the_astronaut() {
         let faces =
             BlazeFace::load(&models().join(format!("{detector}.toml"))).unwrap().detect(&picture).unwrap();
         assert_eq!(faces.len(), 1, "{detector}");
-        let emotion = model.read(&picture, &faces[0], Look::Plain).unwrap();
+        let emotion = model.read(&picture, &faces[0], Flip::Plain).unwrap();
         let happiness = emotion.expression.unwrap()[Expression::Happiness as usize];
         assert!(happiness > 0.5, "{detector}: {emotion:?}");
     }
@@ -64,10 +64,10 @@ fn a_mirrored_look_is_a_look_at_the_mirror_image_and_both_ways_is_their_mean() {
     let picture = lit_from_one_side();
     let face = pair(&astronaut())[0];
     let mut model = TfliteEmotion::load(&models().join("emotiond-mtl.toml")).unwrap();
-    let plain = model.read(&picture, &face, Look::Plain).unwrap();
-    let turned = model.read(&picture, &face, Look::Mirrored).unwrap();
+    let plain = model.read(&picture, &face, Flip::Plain).unwrap();
+    let turned = model.read(&picture, &face, Flip::Mirrored).unwrap();
     let image = imageops::flip_horizontal(&picture);
-    let of_image = model.read(&image, &mirrored(&face, picture.width()), Look::Plain).unwrap();
+    let of_image = model.read(&image, &mirrored(&face, picture.width()), Flip::Plain).unwrap();
     // Where samples lie is rounded, so a few pixels differ by one.
     assert!(apart(&turned, &of_image) < 0.02, "{turned:?}\n{of_image:?}");
     assert!(apart(&turned, &plain) > 0.05, "the picture asks nothing: {turned:?}\n{plain:?}");

@@ -76,7 +76,7 @@ fn a_detector_is_no_emotion_model_and_the_other_way_round() {
 fn a_network_forgets_a_picture_once() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/emotiond-mtl.toml");
     let mut network = Network::load(Manifest::read(&path).unwrap()).unwrap();
-    assert!(!network.forget(), "nothing has been shown to it");
+    assert!(!network.scrub(), "nothing has been shown to it");
     let scores = |network: &Network| {
         let mut scores = Vec::new();
         network.read(0, &mut scores).unwrap();
@@ -86,9 +86,9 @@ fn a_network_forgets_a_picture_once() {
     let picture: Vec<u8> = (0..input.width * input.height * 3).map(|i| (i * 31 % 251) as u8).collect();
     network.run(&picture).unwrap();
     let shown = scores(&network);
-    assert!(network.forget());
+    assert!(network.scrub());
     assert_ne!(scores(&network), shown, "the outputs are those of nothing");
-    assert!(!network.forget(), "a camera that comes and goes costs no further run");
+    assert!(!network.scrub(), "a camera that comes and goes costs no further run");
     network.run(&picture).unwrap();
     assert_eq!(scores(&network), shown);
 }

@@ -10,11 +10,11 @@ use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::clock::{Clock, ManualClock};
 use emotiond::config::{Overrides, Settings};
 use emotiond::runtime::vision_settings;
-use emotiond::vision::emotion::Look;
+use emotiond::vision::emotion::Flip;
 use emotiond::vision::models;
 use emotiond::vision::{Outcome, Vision};
 use emotiond_core::report::observation::{CameraState, Expression};
-use emotiond_core::report::payload::{Encoder};
+use emotiond_core::report::payload::Encoder;
 use emotiond_core::report::summary::{Summary, Suppressed};
 use emotiond_core::report::trigger::{Phase, TriggerEvent};
 use image::RgbImage;
@@ -146,7 +146,7 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
     let face = models.detector.detect(&picture).unwrap()[0];
     let model = models.emotion.as_mut().unwrap();
     let mut read = |look| model.read(&picture, &face, look).unwrap().action_units;
-    let (plain, mirrored) = (read(Look::Plain), read(Look::Mirrored));
+    let (plain, mirrored) = (read(Flip::Plain), read(Flip::Mirrored));
     let mut apart = 0.0_f64;
     for (i, seen) in seen.iter().enumerate() {
         let (plain, mirrored) = (f64::from(plain[i]), f64::from(mirrored[i]));

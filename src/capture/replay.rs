@@ -22,7 +22,7 @@ use emotiond_core::Moment;
 pub const STILL_DURATION: Duration = Duration::from_secs(30);
 
 /// How often a pause between two frames looks at the stop flag.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How fast a replay runs.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -139,7 +139,7 @@ impl ReplaySource {
                 return Err(SourceError::End);
             }
             self.pulse.fetch_add(1, Ordering::Relaxed);
-            std::thread::sleep(left.min(GLANCE));
+            std::thread::sleep(left.min(POLL_INTERVAL));
         }
     }
 }

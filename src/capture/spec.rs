@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::replay::{Pace, ReplayOptions, ReplaySource};
-use super::v4l2::negotiate::Wish;
+use super::v4l2::negotiate::ModeRequest;
 use super::v4l2::{V4l2Options, V4l2Source};
 use super::{FrameSource, SourceError};
 use crate::clock::Clock;
@@ -54,7 +54,7 @@ impl std::fmt::Display for Spec {
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// What the analysis needs of a camera.
-    pub wish: Wish,
+    pub requested: ModeRequest,
     /// After how long without a frame a camera counts as stalled. Default: 5 s.
     pub timeout: Option<Duration>,
     /// Frames a second of a replay. Default: 25.
@@ -90,7 +90,7 @@ pub fn open(
     match spec {
         Spec::V4l2(path) => {
             let mut camera = V4l2Options::new(path);
-            camera.wish = options.wish;
+            camera.requested = options.requested;
             camera.timeout = options.timeout.unwrap_or(camera.timeout);
             camera.stop = options.stop.clone();
             camera.pulse = options.pulse.clone();

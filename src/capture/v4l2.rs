@@ -25,13 +25,13 @@ use crate::exit::panics;
 use device::{Identity, Opened, objection};
 pub(super) use mode::rate_text;
 use mode::{Choice, fourcc_text};
-use negotiate::{Wish, negotiate};
+use negotiate::{ModeRequest, negotiate};
 
 /// Buffers asked of the driver: one being copied, one being filled, and two in reserve for a slow moment.
 const BUFFERS: u32 = 4;
 
 /// How often a wait for a frame looks at the stop flag.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// `poll`'s flag for "there is something to read".
 const POLLIN: i16 = 1;
@@ -42,7 +42,7 @@ pub struct V4l2Options {
     /// The device node: `/dev/video0`, or better one of `/dev/v4l/by-id`, which name a camera wherever it is plugged in.
     pub path: PathBuf,
     /// What the analysis needs. Default: 640×480 five times a second.
-    pub wish: Wish,
+    pub requested: ModeRequest,
     /// After how long without a usable frame [`SourceError::TimedOut`] or [`SourceError::Damaged`] is given. Default: 5 s.
     pub timeout: Duration,
     /// Set it to make a waiting [`FrameSource::next`] give [`SourceError::End`] within a tenth of a second.
@@ -57,7 +57,7 @@ impl V4l2Options {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            wish: Wish::default(),
+            requested: ModeRequest::default(),
             timeout: Duration::from_secs(5),
             stop: Arc::default(),
             pulse: Arc::default(),
@@ -98,10 +98,10 @@ impl V4l2Source {
             return Err(error);
         }
         let modes = opened.modes()?;
-        let choice = negotiate(&modes, &options.wish).ok_or_else(|| {
+        let choice = negotiate(&modes, &options.requested).ok_or_else(|| {
             let mut offered: Vec<_> = modes.iter().map(|mode| fourcc_text(mode.fourcc)).collect();
             offered.dedup();
-            let wanted = match options.wish.format {
+            let wanted = match options.requested.format {
                 Some(format) => format.name().to_owned(),
                 None => PixelFormat::ALL.map(PixelFormat::name).join(", "),
             };
@@ -111,7 +111,7 @@ impl V4l2Source {
         let (mode, stride) = set_mode(&opened, &choice)?;
         let mut stream = opened.ask(|device| Stream::with_buffers(device, Type::VideoCapture, BUFFERS))?;
         // Without it a read of a driver that says "ready" and is not would wait for ever.
-        stream.set_timeout(options.timeout.clamp(GLANCE, Duration::from_secs(3600)));
+        stream.set_timeout(options.timeout.clamp(POLL_INTERVAL, Duration::from_secs(3600)));
         Ok(Self {
             stream: Some(stream),
             started: false,
@@ -164,7 +164,7 @@ impl V4l2Source {
             if left.is_zero() {
                 return Err(self.timed_out(damaged));
             }
-            let slice = left.min(GLANCE).as_millis().max(1) as i32;
+            let slice = left.min(POLL_INTERVAL).as_millis().max(1) as i32;
             match stream.handle().poll(POLLIN, slice) {
                 Ok(0) => {}
                 Ok(_) => return Ok(()),

@@ -23,7 +23,7 @@ use crate::inference::Network;
 use crate::inference::manifest::Manifest;
 use crate::runtime;
 use crate::vision::Vision;
-use crate::vision::emotion::Look;
+use crate::vision::emotion::Flip;
 use crate::vision::models;
 use emotiond_core::Moment;
 
@@ -100,7 +100,7 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
         sample[1] = cpu(|| networks.detectors(&used))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
             sample[3] = cpu(|| networks.emotion())?;
-            sample[4] = cpu(|| model.read(&decoded, face, Look::Mirrored).map(drop))?;
+            sample[4] = cpu(|| model.read(&decoded, face, Flip::Mirrored).map(drop))?;
         }
         frame.at = Duration::from_millis(200) * round;
         sample[5] = cpu(|| {

@@ -1,7 +1,7 @@
 //! `emotiond cameras`: the V4L2 cameras of this machine.
 
 use crate::capture::v4l2::list;
-use crate::capture::v4l2::negotiate::Wish;
+use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::command::cli::CamerasArgs;
 use crate::exit::{Code, Failure, OrExit as _};
 
@@ -10,7 +10,7 @@ use crate::exit::{Code, Failure, OrExit as _};
 /// # Errors
 /// If standard output cannot be written.
 pub fn run(arguments: &CamerasArgs) -> Result<(), Failure> {
-    let cameras = list::list(&Wish::default());
+    let cameras = list::list(&ModeRequest::default());
     if arguments.json {
         let json = serde_json::to_string_pretty(&cameras).or_exit(Code::Software)?;
         super::print(&format!("{json}\n"))

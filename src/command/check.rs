@@ -12,7 +12,7 @@ use crate::publish::Publisher as _;
 use crate::publish::mqtt::MqttPublisher;
 use crate::publish::settings::Broker;
 use crate::runtime::feed::Feed;
-use crate::sandbox::{self, Reach};
+use crate::sandbox::{self, Access};
 use crate::vision::models;
 
 /// How long the broker may take to accept the connection.
@@ -27,7 +27,7 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
         Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
     sandbox::forbid_dumps().or_exit(Code::Software)?;
     // As the daemon is: what its confinement would keep from it does not work here either.
-    let confinement = sandbox::confine(Reach::of(&settings, arguments.path(), true));
+    let confinement = sandbox::confine(Access::of(&settings, arguments.path(), true));
     let tries: [(&str, anyhow::Result<String>); 5] = [
         ("privacy", Ok(site(&settings))),
         ("notice", Ok(settings.privacy.notice(settings.window))),

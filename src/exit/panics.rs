@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
-    static STUMBLES: Cell<u64> = const { Cell::new(0) };
+    static CONTAINED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Runs `work`; a panic in it is given back as its reason instead of ending the process. What `work` touched is to be
@@ -27,7 +27,7 @@ pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 #[must_use]
 pub fn contained() -> bool {
     if GUARDED.get() {
-        STUMBLES.set(STUMBLES.get() + 1);
+        CONTAINED.set(CONTAINED.get() + 1);
     }
     GUARDED.get()
 }
@@ -35,8 +35,8 @@ pub fn contained() -> bool {
 /// How many panics of this thread the hook has let be contained, those included that foreign code within
 /// [`contain`] has caught itself.
 #[must_use]
-pub fn stumbles() -> u64 {
-    STUMBLES.get()
+pub fn contained_count() -> u64 {
+    CONTAINED.get()
 }
 
 #[cfg(test)]
@@ -50,9 +50,9 @@ mod tests {
             contain(|| -> u8 { panic!("page {} is damaged", 3) }),
             Err("page 3 is damaged".to_owned())
         );
-        let before = stumbles();
+        let before = contained_count();
         assert!(contain(contained).unwrap());
         assert!(!contained());
-        assert_eq!(stumbles() - before, 1);
+        assert_eq!(contained_count() - before, 1);
     }
 }

@@ -228,7 +228,7 @@ impl Network {
 
     /// Runs on nothing, so that what the layers made of the last picture is overwritten within the library. Gives whether
     /// there was something to overwrite: a loose plug must not cost a run each time it comes off.
-    pub fn forget(&mut self) -> bool {
+    pub fn scrub(&mut self) -> bool {
         let marked = self.marked;
         if marked {
             match self.invoke() {

@@ -27,7 +27,7 @@ const SEGMENTS: usize = 2;
 const LINGER: Duration = Duration::from_millis(250);
 
 /// How often the broker's thread looks whether it has stumbled.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The wait before a broker that has stumbled begins anew doubles from the first to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -147,7 +147,7 @@ fn run(
             if !matches!(stopped.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
                 return;
             }
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -171,7 +171,7 @@ fn live(
         .enable_all()
         .build()
         .context("failed to start the embedded broker")?;
-    let stumbles = panics::stumbles();
+    let contained_count = panics::contained_count();
     runtime.block_on(async {
         // In this order: the server listens once it has been polled, and only then the other branch runs.
         tokio::select! {
@@ -185,7 +185,7 @@ fn live(
                     // The connections are tasks of this thread, whose panics the runtime catches.
                     tokio::select! {
                         _dropped = &mut *stopped => return Ended::Asked,
-                        () = tokio::time::sleep(GLANCE) => if panics::stumbles() != stumbles {
+                        () = tokio::time::sleep(POLL_INTERVAL) => if panics::contained_count() != contained_count {
                             return Ended::Stumbled;
                         },
                     }

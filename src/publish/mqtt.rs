@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
 use crate::publish::mqtt::inbox::{Command, Inbox};
 use crate::publish::mqtt::session::{LARGEST_MESSAGE, Shared, Worker};
-use crate::publish::queue::disk_worker::Keeper;
+use crate::publish::queue::disk_worker::DiskWorker;
 use crate::publish::queue::durable::DurableQueue;
 use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
@@ -82,7 +82,7 @@ impl MqttPublisher {
             .spawn(move || worker.run())
             .context("failed to start the publisher's thread")?;
         if let Some(durable) = &settings.durable {
-            let keeper = Keeper::new(Arc::clone(&shared), durable.directory.clone());
+            let keeper = DiskWorker::new(Arc::clone(&shared), durable.directory.clone());
             std::thread::Builder::new()
                 .name("queue".into())
                 .spawn(move || keeper.run())

@@ -23,8 +23,8 @@ use crate::runtime::capture_worker::Switches;
 use crate::runtime::feed::Feed;
 use crate::runtime::status::{self, Reports};
 use crate::runtime::systemd::Supervisor;
-use crate::runtime::vision_worker::{Progress, Sight};
-use crate::runtime::watchdog::Hangs;
+use crate::runtime::vision_worker::{Progress, VisionWorker};
+use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{EVENTS, Event, vision_settings};
 use crate::vision::models::Models;
 use crate::vision::{Outcome, Vision};
@@ -69,7 +69,7 @@ pub struct Control<'a> {
     events: Receiver<Event>,
     switches: Arc<Switches>,
     camera: JoinHandle<()>,
-    hangs: Hangs,
+    watchdog: Watchdog,
     progress: Arc<Mutex<Progress>>,
     clock: Arc<dyn Clock>,
     info: Info,
@@ -118,9 +118,9 @@ impl<'a> Control<'a> {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let (sender, events) = mpsc::sync_channel(EVENTS);
         let replay = feed.replay();
-        let hangs = Hangs::new(supervisor, replay.is_none());
+        let watchdog = Watchdog::new(supervisor, replay.is_none());
         let (mailbox, camera) = feed.start(Arc::clone(&switches)).or_exit(Code::Software)?;
-        let sight = Sight {
+        let worker = VisionWorker {
             vision,
             mailbox,
             switches: Arc::clone(&switches),
@@ -132,7 +132,7 @@ impl<'a> Control<'a> {
         };
         std::thread::Builder::new()
             .name("vision".to_owned())
-            .spawn(|| sight.run())
+            .spawn(|| worker.run())
             .or_exit(Code::Software)?;
         Ok(Self {
             session,
@@ -143,7 +143,7 @@ impl<'a> Control<'a> {
             events,
             switches,
             camera,
-            hangs,
+            watchdog,
             progress,
             clock,
             info,
@@ -184,7 +184,7 @@ impl<'a> Control<'a> {
                 }
             }
             while let Ok(command) = self.commands.try_recv() {
-                self.obey(command);
+                self.handle_command(command);
             }
             while let Ok(signal) = self.signals.try_recv() {
                 if signal != SIGHUP {
@@ -204,7 +204,7 @@ impl<'a> Control<'a> {
                 }
                 self.supervisor.ready();
             }
-            self.hangs.look(&self.switches);
+            self.watchdog.look(&self.switches);
             if Instant::now() >= self.next_health {
                 self.next_health += HEALTH;
                 let health = self.health();
@@ -241,7 +241,7 @@ impl<'a> Control<'a> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
             Command::Pause(paused) => {
                 if paused != self.session.paused {

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use crate::capture::replay;
-use crate::capture::v4l2::negotiate::Wish;
+use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::capture::{self, FrameSource, OpenOptions, SourceError, Spec};
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::command::cli::{Destination, Pace as Pacing, RunArgs};
@@ -41,11 +41,11 @@ impl Feed {
         Self {
             spec: camera.source.clone(),
             options: OpenOptions {
-                wish: Wish {
+                requested: ModeRequest {
                     width: camera.width,
                     height: camera.height,
                     rate: camera.rate,
-                    ..Wish::default()
+                    ..ModeRequest::default()
                 },
                 timeout: Some(camera.timeout),
                 fps: Some(camera.replay_fps),

@@ -20,7 +20,7 @@ use crate::command::cli::{Destination, RunArgs};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::runtime::systemd::Supervisor;
-use crate::sandbox::{self, Confinement, Reach};
+use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
 use crate::vision::{Outcome, VisionSettings};
 use daemon::{Control, Next, Session};
@@ -111,8 +111,8 @@ fn reload(arguments: &RunArgs, confinement: &Confinement) -> Result<(Settings, M
 }
 
 /// What the daemon has to reach with these settings.
-fn reach(settings: &Settings, arguments: &RunArgs) -> Reach {
-    Reach::of(settings, arguments.config.path(), arguments.publish == Destination::Mqtt)
+fn reach(settings: &Settings, arguments: &RunArgs) -> Access {
+    Access::of(settings, arguments.config.path(), arguments.publish == Destination::Mqtt)
 }
 
 /// A channel on which termination and reload requests arrive.

@@ -31,7 +31,7 @@ pub struct Progress {
 }
 
 /// The vision thread's state.
-pub struct Sight {
+pub struct VisionWorker {
     /// The stages.
     pub vision: Vision,
     /// Where frames come from.
@@ -50,7 +50,7 @@ pub struct Sight {
     pub supervisor: Supervisor,
 }
 
-impl Sight {
+impl VisionWorker {
     /// Runs until the source is over, a network fails, or the main thread has gone.
     pub fn run(mut self) {
         let mut seen = None;

@@ -13,7 +13,7 @@ const HANGS: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Change {
     /// It has not moved for the patience given.
-    Hangs,
+    Watchdog,
     /// It moves again.
     Moves,
 }
@@ -41,19 +41,19 @@ impl Watched {
         }
         let hangs = now.saturating_duration_since(self.since) >= self.patience;
         let changed = std::mem::replace(&mut self.hangs, hangs) != hangs;
-        changed.then_some(if hangs { Change::Hangs } else { Change::Moves })
+        changed.then_some(if hangs { Change::Watchdog } else { Change::Moves })
     }
 }
 
 /// Says which thread hangs, in the log and to systemd, before its watchdog ends the process.
-pub struct Hangs {
+pub struct Watchdog {
     supervisor: Supervisor,
     vision: Watched,
     /// A replay's thread may wait for whoever writes it.
     camera: Option<Watched>,
 }
 
-impl Hangs {
+impl Watchdog {
     /// Watches vision, and the camera thread if `camera` says so.
     #[must_use]
     pub fn new(supervisor: Supervisor, camera: bool) -> Self {
@@ -75,7 +75,7 @@ impl Hangs {
 
     fn tell(&self, change: Option<Change>, what: &str) {
         match change {
-            Some(Change::Hangs) => {
+            Some(Change::Watchdog) => {
                 let remedy = match self.supervisor.watchdog() {
                     Some(_) => "the watchdog is not fed any more, so that systemd restarts emotiond",
                     None => "restart emotiond",
@@ -101,10 +101,10 @@ mod tests {
         assert_eq!(look(9, 0), None);
         assert_eq!(look(9, 5), None);
         assert_eq!(look(18, 5), None);
-        assert_eq!(look(19, 5), Some(Change::Hangs));
+        assert_eq!(look(19, 5), Some(Change::Watchdog));
         assert_eq!(look(60, 5), None);
         assert_eq!(look(61, 6), Some(Change::Moves));
         assert_eq!(look(62, 6), None);
-        assert_eq!(look(71, 6), Some(Change::Hangs));
+        assert_eq!(look(71, 6), Some(Change::Watchdog));
     }
 }

@@ -19,7 +19,7 @@ const DNS: u16 = 53;
 
 /// What may be reached, by the names it has in the configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Reach {
+pub struct Access {
     /// Folders (or single files) that may be read.
     pub read: BTreeSet<PathBuf>,
     /// Folders in which files may be written, made and removed. A missing one is made before it is too late.
@@ -35,7 +35,7 @@ pub struct Reach {
     pub any_port: bool,
 }
 
-impl Reach {
+impl Access {
     /// What these settings need. `config` is where they were read from; `publishes` says whether there is a broker.
     #[must_use]
     pub fn of(settings: &Settings, config: &Path, publishes: bool) -> Self {
@@ -142,12 +142,12 @@ mod tests {
     use super::*;
     use crate::config::Overrides;
 
-    fn reach(text: &str) -> Reach {
+    fn reach(text: &str) -> Access {
         let settings = Settings::parse(text, Path::new("test.toml"), &Overrides::default()).unwrap();
-        Reach::of(&settings, Path::new("/etc/emotiond/emotiond.toml"), true)
+        Access::of(&settings, Path::new("/etc/emotiond/emotiond.toml"), true)
     }
 
-    fn with(mqtt: &str, camera: &str) -> Reach {
+    fn with(mqtt: &str, camera: &str) -> Access {
         reach(&format!("site = \"home\"\n[camera]\nsource = \"{camera}\"\n[mqtt]\n{mqtt}\n"))
     }
 

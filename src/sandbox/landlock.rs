@@ -1,4 +1,4 @@
-//! Landlock: the kernel holds this process to a [`Reach`], whatever user it runs as.
+//! Landlock: the kernel holds this process to a [`Access`], whatever user it runs as.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use landlock::{
     RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::Reach;
+use super::Access;
 
 /// The newest rights that are held back. Later ones are to be looked at before they are: they may be in use.
 const KNOWN: ABI = ABI::V6;
@@ -30,7 +30,7 @@ pub enum Landlock {
 }
 
 /// Confines this thread and those it starts from now on, and sets `no_new_privs`.
-pub(super) fn enforce(reach: &Reach) -> Landlock {
+pub(super) fn enforce(reach: &Access) -> Landlock {
     for folder in &reach.write {
         if let Err(error) = std::fs::create_dir_all(folder) {
             log::warn!("{} cannot be made: {error}; nothing can be kept there", folder.display());
@@ -42,7 +42,7 @@ pub(super) fn enforce(reach: &Reach) -> Landlock {
     }
 }
 
-fn restrict(reach: &Reach) -> anyhow::Result<RestrictionStatus> {
+fn restrict(reach: &Access) -> anyhow::Result<RestrictionStatus> {
     let all = AccessFs::from_all(KNOWN);
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     // No right to execute anywhere: there is no other program to start.

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
-pub use access::Reach;
+pub use access::Access;
 pub use landlock::Landlock;
 
 /// Makes the memory of this process unreadable from outside: no core dump, on disk or through a crash handler, and
@@ -33,7 +33,7 @@ pub fn forbid_dumps() -> anyhow::Result<()> {
 #[derive(Debug)]
 pub struct Confinement {
     /// What may still be reached.
-    reach: Reach,
+    reach: Access,
     landlock: Landlock,
     filter: Result<(), String>,
     memory: Memory,
@@ -53,7 +53,7 @@ enum Memory {
 ///
 /// Only this thread and those it starts from now on are confined: to be called before any other thread is.
 #[must_use]
-pub fn confine(reach: Reach) -> Confinement {
+pub fn confine(reach: Access) -> Confinement {
     Confinement {
         landlock: landlock::enforce(&reach),
         // After Landlock, of whose system calls an older filter knows nothing.
@@ -72,7 +72,7 @@ impl Confinement {
 
     /// What `wanted` needs that has been given up; a restart alone can bring it back.
     #[must_use]
-    pub fn objection(&self, wanted: &Reach) -> Option<String> {
+    pub fn objection(&self, wanted: &Access) -> Option<String> {
         let beyond = match self.landlock {
             Landlock::Enforced { abi } => self.reach.beyond(wanted, abi >= landlock::NETWORK),
             Landlock::Missing(_) => return None,

@@ -30,7 +30,7 @@ pub trait FaceDetector: Send {
     fn restart(&mut self) {}
 
     /// Forgets what is left in memory of the last picture, for which its networks run once more.
-    fn forget(&mut self) {}
+    fn scrub(&mut self) {}
 
     /// The names of the networks it can run.
     fn networks(&self) -> Vec<String>;

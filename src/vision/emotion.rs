@@ -20,14 +20,14 @@ use emotiond_core::report::observation::{Emotion, Vocabulary};
 /// A network says slightly different things of a face and of its mirror image, although nothing that it is asked about
 /// has a side; the mean of both is nearer to what raters say (`docs/decisions/0007-both-ways.md`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Look {
+pub enum Flip {
     /// As the picture shows it.
     Plain,
     /// As a mirror would show it.
     Mirrored,
 }
 
-impl Look {
+impl Flip {
     /// The other of the two.
     #[must_use]
     pub fn other(self) -> Self {
@@ -47,20 +47,20 @@ pub trait EmotionModel: Send {
     ///
     /// # Errors
     /// If the network cannot be run.
-    fn read(&mut self, picture: &RgbImage, face: &Face, look: Look) -> anyhow::Result<Emotion>;
+    fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Emotion>;
 
     /// The mean of both looks: twice the work of [`read`](Self::read), for a picture that has no next one.
     ///
     /// # Errors
     /// If the network cannot be run.
     fn read_both_ways(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Emotion> {
-        let mut emotion = self.read(picture, face, Look::Plain)?;
-        emotion.approach(&self.read(picture, face, Look::Mirrored)?, 0.5);
+        let mut emotion = self.read(picture, face, Flip::Plain)?;
+        emotion.approach(&self.read(picture, face, Flip::Mirrored)?, 0.5);
         Ok(emotion)
     }
 
     /// Forgets what is left in memory of the last face.
-    fn forget(&mut self) {}
+    fn scrub(&mut self) {}
 }
 
 /// A TensorFlow Lite network of any shape that a manifest describes.
@@ -108,11 +108,11 @@ impl EmotionModel for TfliteEmotion {
         Arc::clone(&self.vocabulary)
     }
 
-    fn read(&mut self, picture: &RgbImage, face: &Face, look: Look) -> anyhow::Result<Emotion> {
+    fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Emotion> {
         let input = &self.network.manifest().input;
         let square = square(&self.crop, face);
         self.cropper.crop(picture, &square, input.width, input.height, &mut self.pixels);
-        if look == Look::Mirrored {
+        if flip == Flip::Mirrored {
             mirror(&mut self.pixels, input.width as usize);
         }
         let run = self.network.run(&self.pixels);
@@ -132,12 +132,12 @@ impl EmotionModel for TfliteEmotion {
             .with_context(|| format!("failed to read the outputs of {}", self.network.manifest().name))
     }
 
-    fn forget(&mut self) {
-        let _ran = self.network.forget();
+    fn scrub(&mut self) {
+        let _ran = self.network.scrub();
     }
 }
 
-/// Turns each row of packed RGB pixels round: what [`Look::Mirrored`] shows.
+/// Turns each row of packed RGB pixels round: what [`Flip::Mirrored`] shows.
 pub fn mirror(pixels: &mut [u8], width: usize) {
     let (pixels, _) = pixels.as_chunks_mut::<3>();
     pixels.chunks_exact_mut(width).for_each(<[_]>::reverse);

@@ -14,10 +14,12 @@ use crate::capture::frame::Frame;
 use crate::capture::frame::decode::Decoder;
 use crate::capture::frame::luma::Luma;
 use crate::vision::detect::FaceDetector;
-use crate::vision::emotion::{EmotionModel, Look};
+use crate::vision::emotion::{EmotionModel, Flip};
 use emotiond_core::Moment;
 use emotiond_core::geometry::Face;
-use emotiond_core::report::observation::{CameraState, Observation, Scene, Skipped, TrackId, Vocabulary};
+use emotiond_core::report::observation::{
+    CameraState, FrameAnalysis, Observation, Skipped, TrackId, Vocabulary,
+};
 use emotiond_core::report::summary::{Summary, SummarySettings, Windows};
 use emotiond_core::report::trigger::{Gate, Signals, TriggerEvent, TriggerSettings, Triggers};
 use emotiond_core::smooth::Smoother;
@@ -54,7 +56,7 @@ pub struct Vision {
     detector: Box<dyn FaceDetector>,
     emotion: Option<Box<dyn EmotionModel>>,
     /// How the faces of the next frame are looked at: in turns, and smoothing makes the mean of it.
-    look: Look,
+    flip: Flip,
     vocabulary: Arc<Vocabulary>,
     settings: VisionSettings,
     tracker: Tracker,
@@ -84,7 +86,7 @@ impl Vision {
             vocabulary: emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default(),
             detector,
             emotion,
-            look: Look::Plain,
+            flip: Flip::Plain,
             tracker: Tracker::new(settings.tracker.clone()),
             smoother: Smoother::new(settings.smoothing),
             windows: Windows::new(settings.summary.clone(), start),
@@ -129,11 +131,11 @@ impl Vision {
             // Who is there when pictures come back is anybody's guess.
             self.tracker.clear();
             self.detector.restart();
-            self.detector.forget();
+            self.detector.scrub();
             if let Some(emotion) = &mut self.emotion {
-                emotion.forget();
+                emotion.scrub();
             }
-            self.forget_retired();
+            self.remove_retired();
             self.blindness = Blindness::default();
             self.damage = Damage::default();
             let events = self.triggers.update(at, &Signals::none());
@@ -185,10 +187,10 @@ impl Vision {
         let faces = if blind { Vec::new() } else { self.detector.detect(&self.picture)? };
         self.timing.detect.add(started.elapsed());
         let tracks = self.tracker.update(at, &faces);
-        self.forget_retired();
-        let scene = self.observe(at, &faces, &tracks)?;
-        self.windows.scene(&scene);
-        let events = self.triggers.update(at, &Signals::of(&scene, &self.settings.gate));
+        self.remove_retired();
+        let analysis = self.observe(at, &faces, &tracks)?;
+        self.windows.frame(&analysis);
+        let events = self.triggers.update(at, &Signals::of(&analysis, &self.settings.gate));
         self.outcomes.extend(events.into_iter().map(Outcome::Event));
         self.timing.frame.add(started.elapsed());
         wipe(&mut self.picture);
@@ -211,7 +213,7 @@ impl Vision {
         outcomes
     }
 
-    fn observe(&mut self, at: Moment, faces: &[Face], tracks: &[TrackId]) -> anyhow::Result<Scene> {
+    fn observe(&mut self, at: Moment, faces: &[Face], tracks: &[TrackId]) -> anyhow::Result<FrameAnalysis> {
         let started = Instant::now();
         let mut skipped = Skipped::default();
         let mut observations = Vec::with_capacity(faces.len());
@@ -224,22 +226,22 @@ impl Vision {
             let emotion = match &mut self.emotion {
                 Some(model) if !small && !turned => {
                     classified += 1;
-                    Some(self.smoother.update(track, at, &model.read(&self.picture, face, self.look)?))
+                    Some(self.smoother.update(track, at, &model.read(&self.picture, face, self.flip)?))
                 }
                 _ => None,
             };
             observations.push(Observation { track, facing: face.facing(), emotion });
         }
-        self.look = self.look.other();
+        self.flip = self.flip.other();
         if classified > 0 {
             self.timing.emotion.add(started.elapsed() / classified);
         }
-        Ok(Scene { at, faces: observations, skipped, vocabulary: Arc::clone(&self.vocabulary) })
+        Ok(FrameAnalysis { at, faces: observations, skipped, vocabulary: Arc::clone(&self.vocabulary) })
     }
 
-    fn forget_retired(&mut self) {
+    fn remove_retired(&mut self) {
         for track in self.tracker.drain_retired() {
-            self.smoother.forget(track);
+            self.smoother.remove(track);
         }
     }
 

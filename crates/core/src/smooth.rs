@@ -43,7 +43,7 @@ impl Smoother {
     }
 
     /// Drops what is kept of a track that is over.
-    pub fn forget(&mut self, track: TrackId) {
+    pub fn remove(&mut self, track: TrackId) {
         self.tracks.remove(&track);
     }
 

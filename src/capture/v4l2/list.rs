@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::device::{Opened, is_raspberry_pi_sensor, objection};
 use super::mode::{Choice, Mode, fourcc_text, rate_text};
-use super::negotiate::{Wish, negotiate};
+use super::negotiate::{ModeRequest, negotiate};
 use crate::capture::SourceError;
 
 /// All video devices of the machine. `Display` writes it for a person.
@@ -42,11 +42,11 @@ pub struct Camera {
 
 /// Looks at all video devices. Opens each for a moment, which no camera's light shows.
 #[must_use]
-pub fn list(wish: &Wish) -> CameraList {
-    list_in(Path::new("/dev"), wish)
+pub fn list(requested: &ModeRequest) -> CameraList {
+    list_in(Path::new("/dev"), requested)
 }
 
-fn list_in(dev: &Path, wish: &Wish) -> CameraList {
+fn list_in(dev: &Path, requested: &ModeRequest) -> CameraList {
     let links = by_id(dev);
     let mut nodes: Vec<(u32, PathBuf)> = entries(dev)
         .filter_map(|path| Some((path.file_name()?.to_str()?.strip_prefix("video")?.parse().ok()?, path)))
@@ -54,12 +54,12 @@ fn list_in(dev: &Path, wish: &Wish) -> CameraList {
     nodes.sort();
     let devices = nodes.into_iter().map(|(_, path)| {
         let by_id = links.get(&path).cloned().unwrap_or_default();
-        Camera { by_id, ..look_at(path, wish) }
+        Camera { by_id, ..look_at(path, requested) }
     });
     CameraList { devices: devices.collect() }
 }
 
-fn look_at(path: PathBuf, wish: &Wish) -> Camera {
+fn look_at(path: PathBuf, requested: &ModeRequest) -> Camera {
     let mut camera = Camera { path, ..Camera::default() };
     let outcome = Opened::open(&camera.path).and_then(|opened| {
         let identity = opened.identity()?;
@@ -74,7 +74,7 @@ fn look_at(path: PathBuf, wish: &Wish) -> Camera {
     });
     match outcome {
         Ok(modes) => {
-            camera.choice = negotiate(&modes, wish);
+            camera.choice = negotiate(&modes, requested);
             camera.modes = modes;
             if camera.choice.is_none() {
                 camera.unusable = Some("it offers no format that emotiond can decode".to_owned());
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn without_a_camera_it_says_what_to_do() {
         let empty = tempfile::tempdir().unwrap();
-        let list = list_in(empty.path(), &Wish::default());
+        let list = list_in(empty.path(), &ModeRequest::default());
         let text = list.to_string();
         assert!(text.starts_with("no V4L2 device found\n"), "{text}");
         assert!(text.contains("replay:PATH"), "{text}");
@@ -189,7 +189,7 @@ mod tests {
         fs::create_dir_all(&links).unwrap();
         std::os::unix::fs::symlink("../../video10", links.join("usb-maker-index0")).unwrap();
         std::os::unix::fs::symlink("../../video99", links.join("usb-gone-index0")).unwrap();
-        let list = list_in(&dev.path().canonicalize().unwrap(), &Wish::default());
+        let list = list_in(&dev.path().canonicalize().unwrap(), &ModeRequest::default());
         let names: Vec<_> = list.devices.iter().map(|camera| camera.path.file_name().unwrap()).collect();
         assert_eq!(names, ["video2", "video10"]);
         assert_eq!(list.devices[1].by_id.len(), 1);

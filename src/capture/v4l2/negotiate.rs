@@ -5,7 +5,7 @@ use crate::capture::frame::PixelFormat;
 
 /// What analysis needs of a camera.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wish {
+pub struct ModeRequest {
     /// Width in pixels that is enough.
     pub width: u32,
     /// Height in pixels that is enough.
@@ -16,7 +16,7 @@ pub struct Wish {
     pub format: Option<PixelFormat>,
 }
 
-impl Default for Wish {
+impl Default for ModeRequest {
     /// 640×480 analysed five times a second, in whatever format is cheapest.
     fn default() -> Self {
         Self { width: 640, height: 480, rate: 5.0, format: None }
@@ -32,16 +32,16 @@ const USUAL_RATE: f64 = 30.0;
 /// Chooses the mode that costs least: the time to take in every captured frame and to decode every analysed one, grown by
 /// how far the mode falls short in size or rate. `None` if no mode has a format that can be decoded.
 #[must_use]
-pub fn negotiate(modes: &[Mode], wish: &Wish) -> Option<Choice> {
+pub fn negotiate(modes: &[Mode], requested: &ModeRequest) -> Option<Choice> {
     modes
         .iter()
         .filter(|mode| mode.width > 0 && mode.height > 0)
         .filter_map(|mode| Some((mode, mode.format()?)))
-        .filter(|(_, format)| wish.format.is_none_or(|wanted| wanted == *format))
+        .filter(|(_, format)| requested.format.is_none_or(|wanted| wanted == *format))
         .map(|(mode, format)| {
-            let rate = choose_rate(&mode.rates, wish.rate);
+            let rate = choose_rate(&mode.rates, requested.rate);
             let choice = Choice { fourcc: mode.fourcc, format, width: mode.width, height: mode.height, rate };
-            (cost(&choice, wish), choice)
+            (cost(&choice, requested), choice)
         })
         // The first of equals wins: drivers list what suits them best first.
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
@@ -57,15 +57,15 @@ fn choose_rate(rates: &[f64], wanted: f64) -> Option<f64> {
 }
 
 /// Nanoseconds a second of capture costs, grown by each shortfall, in rate more than in size.
-fn cost(choice: &Choice, wish: &Wish) -> f64 {
+fn cost(choice: &Choice, requested: &ModeRequest) -> f64 {
     let pixels = f64::from(choice.width) * f64::from(choice.height);
     let rate = choice.rate.unwrap_or(USUAL_RATE);
     let (take_in, decode) = nanoseconds_per_pixel(choice.format);
-    let work = pixels * (take_in * rate + decode * rate.min(wish.rate));
+    let work = pixels * (take_in * rate + decode * rate.min(requested.rate));
 
     // By area, for a wide picture as wide as was asked shows faces as large as a taller one would.
-    let area = (pixels / (f64::from(wish.width.max(1)) * f64::from(wish.height.max(1)))).min(1.0);
-    let pace = (rate / wish.rate).min(1.0);
+    let area = (pixels / (f64::from(requested.width.max(1)) * f64::from(requested.height.max(1)))).min(1.0);
+    let pace = (rate / requested.rate).min(1.0);
     // Without colour the models see less than they were trained on.
     let grey = if choice.format == PixelFormat::Grey { 16.0 } else { 1.0 };
     work * grey / (area.powi(3) * pace.powi(8))

@@ -43,43 +43,43 @@ fn capture_dongle_ms2109() -> Vec<Mode> {
     list
 }
 
-fn chosen(modes: &[Mode], wish: &Wish) -> String {
-    negotiate(modes, wish).map_or_else(|| "none".to_owned(), |choice| choice.to_string())
+fn chosen(modes: &[Mode], requested: &ModeRequest) -> String {
+    negotiate(modes, requested).map_or_else(|| "none".to_owned(), |choice| choice.to_string())
 }
 
 #[test]
 fn webcams_give_raw_vga_at_the_lowest_sharp_rate() {
-    assert_eq!(chosen(&logitech_c270(), &Wish::default()), "640×480 YUYV at 15 fps");
-    assert_eq!(chosen(&logitech_c920(), &Wish::default()), "640×480 YUYV at 15 fps");
+    assert_eq!(chosen(&logitech_c270(), &ModeRequest::default()), "640×480 YUYV at 15 fps");
+    assert_eq!(chosen(&logitech_c920(), &ModeRequest::default()), "640×480 YUYV at 15 fps");
 }
 
 #[test]
 fn a_high_analysis_rate_raises_the_capture_rate() {
-    let wish = Wish { rate: 24.0, ..Wish::default() };
-    assert_eq!(chosen(&logitech_c270(), &wish), "640×480 YUYV at 25 fps");
+    let requested = ModeRequest { rate: 24.0, ..ModeRequest::default() };
+    assert_eq!(chosen(&logitech_c270(), &requested), "640×480 YUYV at 25 fps");
 }
 
 #[test]
 fn a_large_size_at_a_rate_that_raw_cannot_give_is_taken_as_jpeg() {
-    let wish = Wish { width: 1280, height: 720, rate: 15.0, ..Wish::default() };
-    assert_eq!(chosen(&logitech_c920(), &wish), "1280×720 MJPG at 15 fps");
+    let requested = ModeRequest { width: 1280, height: 720, rate: 15.0, ..ModeRequest::default() };
+    assert_eq!(chosen(&logitech_c920(), &requested), "1280×720 MJPG at 15 fps");
 }
 
 #[test]
 fn a_wanted_format_is_kept_to() {
-    let wish = Wish { format: Some(PixelFormat::Mjpeg), ..Wish::default() };
-    assert_eq!(chosen(&logitech_c920(), &wish), "640×480 MJPG at 15 fps");
-    let wish = Wish { format: Some(PixelFormat::Nv12), ..Wish::default() };
-    assert_eq!(chosen(&logitech_c920(), &wish), "none");
+    let requested = ModeRequest { format: Some(PixelFormat::Mjpeg), ..ModeRequest::default() };
+    assert_eq!(chosen(&logitech_c920(), &requested), "640×480 MJPG at 15 fps");
+    let requested = ModeRequest { format: Some(PixelFormat::Nv12), ..ModeRequest::default() };
+    assert_eq!(chosen(&logitech_c920(), &requested), "none");
 }
 
 #[test]
 fn a_dongle_whose_raw_mode_is_slow_but_enough() {
     // Five raw frames a second are all that analysis asks for, but they are the dongle's slide show of a live signal,
     // and still cheaper than JPEG.
-    assert_eq!(chosen(&capture_dongle_ms2109(), &Wish::default()), "640×480 YUYV at 5 fps");
-    let wish = Wish { rate: 10.0, ..Wish::default() };
-    assert_eq!(chosen(&capture_dongle_ms2109(), &wish), "640×480 MJPG at 20 fps");
+    assert_eq!(chosen(&capture_dongle_ms2109(), &ModeRequest::default()), "640×480 YUYV at 5 fps");
+    let requested = ModeRequest { rate: 10.0, ..ModeRequest::default() };
+    assert_eq!(chosen(&capture_dongle_ms2109(), &requested), "640×480 MJPG at 20 fps");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_kernels_test_driver() {
     for fourcc in [b"AR24", b"YUYV", b"UYVY", b"NV12", b"YU12", b"GREY", b"RGB3", b"422P"] {
         list.extend(modes(fourcc, &sizes, &[60.0, 50.0, 30.0, 25.0, 15.0, 10.0, 5.0]));
     }
-    let choice = negotiate(&list, &Wish::default()).unwrap();
+    let choice = negotiate(&list, &ModeRequest::default()).unwrap();
     assert_eq!((choice.width, choice.height, choice.rate), (640, 480, Some(15.0)));
     assert_ne!(choice.format, PixelFormat::Grey, "colour is there to be had");
 }
@@ -99,26 +99,26 @@ fn the_kernels_test_driver() {
 fn raspberry_pi_sensors_without_their_isp_have_nothing_to_offer() {
     // unicam and rp1-cfe list Bayer data of the sensor.
     let list = modes(b"pgAA", &[(3280, 2464), (1640, 1232), (640, 480)], &[]);
-    assert_eq!(negotiate(&list, &Wish::default()), None);
+    assert_eq!(negotiate(&list, &ModeRequest::default()), None);
 }
 
 #[test]
 fn grey_is_better_than_nothing() {
     let list = modes(b"GREY", &[(640, 400), (1280, 800)], &[120.0, 60.0]);
-    assert_eq!(chosen(&list, &Wish::default()), "640×400 GREY at 60 fps");
+    assert_eq!(chosen(&list, &ModeRequest::default()), "640×400 GREY at 60 fps");
 }
 
 #[test]
 fn somewhat_small_is_taken_before_four_times_too_large() {
     let list = modes(b"MJPG", &[(1280, 720), (640, 360), (320, 180)], &[30.0]);
-    assert_eq!(chosen(&list, &Wish::default()), "640×360 MJPG at 30 fps");
+    assert_eq!(chosen(&list, &ModeRequest::default()), "640×360 MJPG at 30 fps");
     let list = modes(b"MJPG", &[(1280, 720), (320, 240)], &[30.0]);
-    assert_eq!(chosen(&list, &Wish::default()), "1280×720 MJPG at 30 fps");
+    assert_eq!(chosen(&list, &ModeRequest::default()), "1280×720 MJPG at 30 fps");
 }
 
 #[test]
 fn a_driver_that_lists_no_rates_is_left_its_own() {
-    assert_eq!(chosen(&modes(b"YU12", &[(640, 480)], &[]), &Wish::default()), "640×480 YU12");
+    assert_eq!(chosen(&modes(b"YU12", &[(640, 480)], &[]), &ModeRequest::default()), "640×480 YU12");
 }
 
 prop_compose! {
@@ -134,9 +134,9 @@ proptest! {
     fn chooses_something_on_offer_whenever_something_can_be_decoded(
         list in prop::collection::vec(any_mode(), 0..20), rate in 0.1..60.0_f64,
     ) {
-        let wish = Wish { rate, ..Wish::default() };
+        let requested = ModeRequest { rate, ..ModeRequest::default() };
         let usable = |mode: &&Mode| mode.format().is_some() && mode.width > 0 && mode.height > 0;
-        match negotiate(&list, &wish) {
+        match negotiate(&list, &requested) {
             Some(choice) => {
                 let mode = list.iter().filter(usable).find(|mode| {
                     (mode.fourcc, mode.width, mode.height) == (choice.fourcc, choice.width, choice.height)
@@ -151,6 +151,6 @@ proptest! {
     #[test]
     fn the_exact_size_is_never_given_up_for_a_smaller_one(width in 1_u32..640, height in 1_u32..480) {
         let list = modes(b"YUYV", &[(width, height), (640, 480)], &[30.0]);
-        prop_assert_eq!(chosen(&list, &Wish::default()), "640×480 YUYV at 30 fps");
+        prop_assert_eq!(chosen(&list, &ModeRequest::default()), "640×480 YUYV at 30 fps");
     }
 }

@@ -12,7 +12,7 @@ use crate::publish::queue::durable::{Job, Outcome, RETRY};
 use crate::publish::queue::store::{self, FILE, Store, StoreError};
 
 /// The work of the thread.
-pub(in crate::publish) struct Keeper {
+pub(in crate::publish) struct DiskWorker {
     shared: Arc<Shared>,
     directory: PathBuf,
     store: Option<Store>,
@@ -22,7 +22,7 @@ pub(in crate::publish) struct Keeper {
     opened: bool,
 }
 
-impl Keeper {
+impl DiskWorker {
     pub fn new(shared: Arc<Shared>, directory: PathBuf) -> Self {
         Self { shared, directory, store: None, told: None, opened: false }
     }

@@ -92,8 +92,8 @@ impl FaceDetector for BlazeFace {
         Ok(faces)
     }
 
-    fn forget(&mut self) {
-        let _ran = self.network.forget();
+    fn scrub(&mut self) {
+        let _ran = self.network.scrub();
     }
 
     fn networks(&self) -> Vec<String> {

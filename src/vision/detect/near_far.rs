@@ -106,9 +106,9 @@ impl<N: FaceDetector, F: FaceDetector> FaceDetector for NearFar<N, F> {
         self.far.restart();
     }
 
-    fn forget(&mut self) {
-        self.near.forget();
-        self.far.forget();
+    fn scrub(&mut self) {
+        self.near.scrub();
+        self.far.scrub();
     }
 
     fn networks(&self) -> Vec<String> {

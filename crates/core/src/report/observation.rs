@@ -164,7 +164,7 @@ pub struct Skipped {
 
 /// Everything one analysed frame says.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scene {
+pub struct FrameAnalysis {
     /// When the frame was captured.
     pub at: Moment,
     /// The tracked faces in it.

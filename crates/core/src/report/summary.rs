@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Moment;
-use crate::report::observation::{CameraState, Emotion, Scene, Skipped, TrackId, Vocabulary};
+use crate::report::observation::{CameraState, Emotion, FrameAnalysis, Skipped, TrackId, Vocabulary};
 use window::Window;
 
 /// Whether the site allows emotion to be summarized.
@@ -193,7 +193,7 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Windows from `start` on. The camera counts as lost until told otherwise, or until the first scene.
+    /// Windows from `start` on. The camera counts as lost until told otherwise, or until the first frame analysed.
     #[must_use]
     pub fn new(settings: SummarySettings, start: Moment) -> Self {
         assert!(!settings.window.is_zero(), "settings are validated: a window is longer than zero");
@@ -212,22 +212,22 @@ impl Windows {
 
     /// Takes in an analysed frame. A frame older than what is settled counts as of the cursor; one that was captured
     /// before the camera was lost, covered or paused counts as analysed and says nothing of who is there.
-    pub fn scene(&mut self, scene: &Scene) {
-        self.settle(scene.at);
-        if self.camera == CameraState::Lost && scene.at >= self.camera_since {
+    pub fn frame(&mut self, analysis: &FrameAnalysis) {
+        self.settle(analysis.at);
+        if self.camera == CameraState::Lost && analysis.at >= self.camera_since {
             self.camera = CameraState::Ok;
-            self.camera_since = scene.at;
+            self.camera_since = analysis.at;
         }
         self.current.frames += 1;
-        self.current.skip(scene.skipped);
-        if self.camera != CameraState::Ok || scene.at < self.camera_since {
+        self.current.skip(analysis.skipped);
+        if self.camera != CameraState::Ok || analysis.at < self.camera_since {
             return;
         }
-        if !Arc::ptr_eq(&self.vocabulary, &scene.vocabulary) {
-            self.vocabulary = Arc::clone(&scene.vocabulary);
+        if !Arc::ptr_eq(&self.vocabulary, &analysis.vocabulary) {
+            self.vocabulary = Arc::clone(&analysis.vocabulary);
         }
-        let mut faces = Vec::with_capacity(scene.faces.len());
-        for face in &scene.faces {
+        let mut faces = Vec::with_capacity(analysis.faces.len());
+        for face in &analysis.faces {
             let (frames, last) = self.seen.entry(face.track).or_insert((0, self.cursor));
             *frames = frames.saturating_add(1);
             *last = self.cursor;

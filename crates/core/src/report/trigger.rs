@@ -11,7 +11,7 @@
 //! | `facing` | the share of the faces turned to the camera | 0..=1 |
 //!
 //! So `above` on an expression reads "any face shows it" and `below` reads "no face shows it". The time of `for` belongs
-//! to the scene: a smile that one face passes on to the next is one smile. A signal without a value (nobody there, no
+//! to the frame: a smile that one face passes on to the next is one smile. A signal without a value (nobody there, no
 //! such head in the model, withheld for privacy, camera not ok) meets no condition, above or below.
 
 mod signal;

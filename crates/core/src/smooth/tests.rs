@@ -100,7 +100,7 @@ fn tracks_are_apart_and_forgotten() {
     let (low, high) = (emotion([0.0; 8], 0.0), emotion([0.0; 8], 1.0));
     smoother.update(TRACK, Duration::ZERO, &low);
     assert_eq!(smoother.update(TrackId(2), Duration::ZERO, &high), high);
-    smoother.forget(TRACK);
+    smoother.remove(TRACK);
     assert_eq!(smoother.len(), 1);
     assert_eq!(smoother.update(TRACK, Duration::from_millis(1), &high), high);
 }

@@ -38,14 +38,14 @@ pub(super) fn face(track: u64, happiness: f32) -> Observation {
     Observation { track: TrackId(track), facing: true, emotion: Some(emotion) }
 }
 
-pub(super) fn scene(at: u64, faces: Vec<Observation>) -> Scene {
-    Scene { at: ms(at), faces, skipped: Skipped::default(), vocabulary: vocabulary() }
+pub(super) fn analysis(at: u64, faces: Vec<Observation>) -> FrameAnalysis {
+    FrameAnalysis { at: ms(at), faces, skipped: Skipped::default(), vocabulary: vocabulary() }
 }
 
 /// One frame every `step` milliseconds from `from` to before `to`.
 fn watch(windows: &mut Windows, from: u64, to: u64, step: usize, faces: &[Observation]) {
     for at in (from..to).step_by(step) {
-        windows.scene(&scene(at, faces.to_vec()));
+        windows.frame(&analysis(at, faces.to_vec()));
     }
 }
 
@@ -83,7 +83,7 @@ fn a_crowd_is_not_outvoted_by_the_one_who_stays() {
 fn intensity_is_the_peak_and_not_the_mean() {
     let mut windows = Windows::new(settings(), ms(0));
     watch(&mut windows, 0, 5000, 200, &[face(1, 0.1)]);
-    windows.scene(&scene(5000, vec![face(1, 0.9)]));
+    windows.frame(&analysis(5000, vec![face(1, 0.9)]));
     watch(&mut windows, 5200, 10_000, 200, &[face(1, 0.1)]);
     let summary = windows.advance(ms(10_000)).remove(0);
     let expression = summary.expression.as_ref().unwrap();
@@ -129,7 +129,7 @@ fn one_person_seen_as_two_tracks_in_turn_is_not_two_people_for_privacy() {
 fn a_detection_of_one_frame_is_nobody_and_a_second_frame_makes_it_somebody() {
     let mut windows = Windows::new(SummarySettings { confirm: 2, ..settings() }, ms(0));
     for at in 0..10 {
-        windows.scene(&scene(at * 1000, vec![face(at, 0.9)]));
+        windows.frame(&analysis(at * 1000, vec![face(at, 0.9)]));
     }
     watch(&mut windows, 10_000, 20_000, 1000, &[face(50, 0.9)]);
     let summaries = windows.advance(ms(20_000));
@@ -142,7 +142,7 @@ fn a_detection_of_one_frame_is_nobody_and_a_second_frame_makes_it_somebody() {
 #[test]
 fn a_stall_does_not_stretch_the_last_face() {
     let mut windows = Windows::new(settings(), ms(0));
-    windows.scene(&scene(0, vec![face(1, 0.5)]));
+    windows.frame(&analysis(0, vec![face(1, 0.5)]));
     let summaries = windows.advance(ms(20_000));
     assert_eq!(summaries[0].quality.observed, ms(1000));
     assert_eq!(summaries[0].quality.camera, CameraState::Ok);
@@ -173,7 +173,7 @@ fn a_frame_that_was_in_the_works_does_not_end_a_pause() {
     windows.camera(ms(100), CameraState::Ok);
     windows.camera(ms(500), CameraState::Paused);
     windows.camera(ms(400), CameraState::Ok);
-    windows.scene(&scene(400, vec![face(1, 0.5)]));
+    windows.frame(&analysis(400, vec![face(1, 0.5)]));
     let summary = windows.advance(ms(10_000)).remove(0);
     assert_eq!((summary.quality.camera, summary.faces), (CameraState::Paused, None));
 }
@@ -197,7 +197,7 @@ fn frames_of_the_past_second_still_count_for_their_window() {
     let mut windows = Windows::new(SummarySettings { grace: ms(500), ..settings() }, ms(0));
     watch(&mut windows, 0, 9800, 200, &[]);
     assert!(windows.advance(ms(10_400)).is_empty());
-    windows.scene(&scene(9800, vec![face(1, 0.5)]));
+    windows.frame(&analysis(9800, vec![face(1, 0.5)]));
     assert_eq!(windows.advance(ms(10_500)).remove(0).faces.unwrap().people, 1);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::observation::{Expression, Scene};
+use crate::report::observation::{Expression, FrameAnalysis};
 use crate::report::summary::EmotionPolicy;
 
 /// The name of a signal, as it stands in a config.
@@ -92,9 +92,9 @@ impl Signals {
 
     /// The signals of one frame, as far as privacy lets them through.
     #[must_use]
-    pub fn of(scene: &Scene, gate: &Gate) -> Self {
-        let count = scene.faces.len();
-        let facing = scene.faces.iter().filter(|face| face.facing).count();
+    pub fn of(analysis: &FrameAnalysis, gate: &Gate) -> Self {
+        let count = analysis.faces.len();
+        let facing = analysis.faces.iter().filter(|face| face.facing).count();
         let mut signals = Self {
             faces: Some(count as f64),
             facing: (gate.facing && count > 0).then(|| facing as f64 / count as f64),
@@ -104,10 +104,12 @@ impl Signals {
             return signals;
         }
         let (mut sum, mut scored) = ([0.0; 2], 0);
-        for emotion in scene.faces.iter().filter_map(|face| face.emotion.as_ref()).filter(|e| e.is_finite()) {
+        for emotion in
+            analysis.faces.iter().filter_map(|face| face.emotion.as_ref()).filter(|e| e.is_finite())
+        {
             // A class the model lacks has no value, rather than one that is below every level.
             if let Some(scores) = emotion.expression {
-                for &expression in &scene.vocabulary.expressions {
+                for &expression in &analysis.vocabulary.expressions {
                     let peak = signals.expression[expression as usize].get_or_insert(0.0);
                     *peak = peak.max(f64::from(scores[expression as usize]));
                 }
@@ -116,7 +118,7 @@ impl Signals {
                 sum = [sum[0] + f64::from(valence), sum[1] + f64::from(arousal)];
                 scored += 1;
             }
-            for (name, &score) in scene.vocabulary.action_units.iter().zip(&emotion.action_units) {
+            for (name, &score) in analysis.vocabulary.action_units.iter().zip(&emotion.action_units) {
                 let peak = signals.action_units.entry(name.clone()).or_insert(0.0);
                 *peak = peak.max(f64::from(score));
             }

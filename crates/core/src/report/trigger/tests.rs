@@ -3,7 +3,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::observation::{Emotion, Expression, Observation, Scene, Skipped, TrackId, Vocabulary};
+use crate::report::observation::{
+    Emotion, Expression, FrameAnalysis, Observation, Skipped, TrackId, Vocabulary,
+};
 use crate::report::summary::EmotionPolicy;
 
 const OPEN: Gate = Gate { emotion: EmotionPolicy::Allowed, facing: true, min_people: 1 };
@@ -25,7 +27,7 @@ fn smile() -> TriggerSettings {
 }
 
 /// A frame in which faces show happiness with these probabilities.
-fn scene(happiness: &[f32]) -> Scene {
+fn analysis(happiness: &[f32]) -> FrameAnalysis {
     let face = |&p: &f32| {
         let mut scores = [0.0; 8];
         scores[Expression::Happiness as usize] = p;
@@ -39,7 +41,7 @@ fn scene(happiness: &[f32]) -> Scene {
         action_units: vec!["AU12".to_owned()],
     };
     let faces = happiness.iter().map(face).collect();
-    Scene { at: ms(0), faces, skipped: Skipped::default(), vocabulary: Arc::new(vocabulary) }
+    FrameAnalysis { at: ms(0), faces, skipped: Skipped::default(), vocabulary: Arc::new(vocabulary) }
 }
 
 /// Feeds a value every `step` milliseconds and gives what happened: phase and milliseconds.
@@ -47,7 +49,7 @@ fn play(settings: TriggerSettings, step: u64, values: &[f32]) -> Vec<(Phase, u64
     let mut triggers = Triggers::new(vec![settings], ms(2000));
     let mut events = Vec::new();
     for (frame, value) in (0..).zip(values) {
-        let signals = if value.is_nan() { Signals::none() } else { Signals::of(&scene(&[*value]), &OPEN) };
+        let signals = if value.is_nan() { Signals::none() } else { Signals::of(&analysis(&[*value]), &OPEN) };
         events.extend(triggers.update(ms(frame * step), &signals));
     }
     events.iter().map(|event| (event.phase, event.at.as_millis() as u64)).collect()
@@ -95,7 +97,7 @@ fn nobody_meets_no_condition_below_a_level() {
 
 #[test]
 fn signals_of_a_frame() {
-    let signals = Signals::of(&scene(&[0.2, 0.8]), &OPEN);
+    let signals = Signals::of(&analysis(&[0.2, 0.8]), &OPEN);
     for (name, value) in [
         ("expression.happiness", Some(0.8)),
         ("expression.fear", None),
@@ -118,17 +120,17 @@ fn signals_of_a_frame() {
 
 #[test]
 fn privacy_silences_emotion_and_leaves_the_count() {
-    let scene = scene(&[0.9, 0.9]);
+    let seen = analysis(&[0.9, 0.9]);
     let forbidden = Gate { emotion: EmotionPolicy::Forbidden, facing: false, ..OPEN };
     for gate in [forbidden, Gate { min_people: 3, ..OPEN }] {
-        let signals = Signals::of(&scene, &gate);
+        let signals = Signals::of(&seen, &gate);
         for name in ["expression.happiness", "valence", "arousal", "action_units.AU12"] {
             assert_eq!(signals.get(&name.parse().unwrap()), None, "{name}");
         }
         assert_eq!(signals.get(&Signal::Faces), Some(2.0));
         assert_eq!(signals.get(&Signal::Facing).is_some(), gate.facing);
     }
-    assert!(Signals::of(&scene, &Gate { min_people: 2, ..OPEN }).get(&Signal::Valence).is_some());
+    assert!(Signals::of(&seen, &Gate { min_people: 2, ..OPEN }).get(&Signal::Valence).is_some());
 }
 
 proptest! {
@@ -143,7 +145,7 @@ proptest! {
         for (step, value) in steps {
             at += step;
             history.push((at, value));
-            for event in triggers.update(ms(at), &Signals::of(&scene(&[value]), &OPEN)) {
+            for event in triggers.update(ms(at), &Signals::of(&analysis(&[value]), &OPEN)) {
                 prop_assert_eq!(event.at, ms(at));
                 if event.phase == Phase::Start {
                     prop_assert!(last.is_none_or(|(phase, end)| phase == Phase::End && at - end >= 5000));

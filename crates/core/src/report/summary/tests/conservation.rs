@@ -49,12 +49,12 @@ proptest! {
                 Happening::Frame(after, faces) => {
                     now += after;
                     frames += 1;
-                    windows.scene(&scene(now, (0..).zip(faces).map(|(i, p)| face(i, p)).collect()));
+                    windows.frame(&analysis(now, (0..).zip(faces).map(|(i, p)| face(i, p)).collect()));
                 }
                 Happening::Late(after, age) => {
                     now += after;
                     frames += 1;
-                    windows.scene(&scene(now.saturating_sub(age), vec![face(1, 0.5)]));
+                    windows.frame(&analysis(now.saturating_sub(age), vec![face(1, 0.5)]));
                 }
                 Happening::Camera(after, state) => {
                     now += after;
@@ -103,7 +103,7 @@ proptest! {
         let (mut face_seconds, mut happy, mut squares, mut observed) = (0.0, 0.0, 0.0, 0);
         let mut now = 0;
         for (until_next, faces) in &frames {
-            windows.scene(&scene(now, (0..).zip(faces).map(|(i, p)| face(i, *p)).collect()));
+            windows.frame(&analysis(now, (0..).zip(faces).map(|(i, p)| face(i, *p)).collect()));
             let weight = (*until_next).min(1000) as f64 / 1000.0;
             face_seconds += weight * faces.len() as f64;
             happy += weight * faces.iter().map(|p| f64::from(*p)).sum::<f64>();
