@@ -127,7 +127,7 @@ impl ReplaySource {
     fn due(&mut self) -> Result<Moment, SourceError> {
         let offset = Duration::from_secs_f64(self.index as f64 / self.fps);
         if self.pace == Pace::Fast {
-            return Ok(offset);
+            return Ok(Moment::after_origin(offset));
         }
         let (origin, began) = *self.start.get_or_insert_with(|| (self.clock.now(), Instant::now()));
         loop {

@@ -134,7 +134,7 @@ impl Camera {
             match error {
                 SourceError::End => return self.mailbox.end(course.last, Ok(())),
                 // A device that has delivered once may come back under another number; until then another has its name.
-                SourceError::Unsupported { .. } if course.last.is_zero() => {
+                SourceError::Unsupported { .. } if course.last == Moment::ZERO => {
                     return self.mailbox.end(course.last, Err(error));
                 }
                 error if self.replay => return self.mailbox.end(course.last, Err(error)),
@@ -276,8 +276,9 @@ mod tests {
         for camera in [7.5, 10.0, 25.0, 29.97, 60.0] {
             let mut pace = Pace::new(5.0);
             let frames = (camera * 60.0) as u32;
-            let due =
-                (0..frames).filter(|i| pace.due(Duration::from_secs_f64(f64::from(*i) / camera))).count();
+            let due = (0..frames)
+                .filter(|i| pace.due(Moment::ZERO + Duration::from_secs_f64(f64::from(*i) / camera)))
+                .count();
             assert!((299..=301).contains(&due), "{due} of {frames} frames at {camera} fps");
         }
     }
@@ -285,14 +286,14 @@ mod tests {
     #[test]
     fn a_camera_slower_than_the_rate_has_every_frame_due() {
         let mut pace = Pace::new(5.0);
-        assert!((0..100).all(|i| pace.due(Duration::from_millis(i * 450))));
+        assert!((0..100).all(|i| pace.due(Moment::from_millis(i * 450))));
     }
 
     #[test]
     fn a_gap_is_not_made_up_for() {
         let mut pace = Pace::new(5.0);
-        assert!(pace.due(Duration::from_secs(0)));
-        assert!(pace.due(Duration::from_secs(60)));
-        assert!(!pace.due(Duration::from_millis(60_040)));
+        assert!(pace.due(Moment::from_secs(0)));
+        assert!(pace.due(Moment::from_secs(60)));
+        assert!(!pace.due(Moment::from_millis(60_040)));
     }
 }

@@ -34,7 +34,7 @@ impl Smoother {
         let share = if self.time_constant.is_zero() {
             1.0
         } else {
-            let passed = at.saturating_sub(*seen).as_secs_f64() / self.time_constant.as_secs_f64();
+            let passed = (at - *seen).as_secs_f64() / self.time_constant.as_secs_f64();
             -(-passed).exp_m1()
         };
         state.approach(reading, share);

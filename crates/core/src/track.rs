@@ -72,7 +72,7 @@ impl Tracker {
 
     /// The tracks of the faces of one frame, aligned with `faces`. Call it for frames without a face, too.
     pub fn update(&mut self, at: Moment, faces: &[Face]) -> Vec<TrackId> {
-        self.retire(|settings, track| at.saturating_sub(track.seen) > settings.limit);
+        self.retire(|settings, track| at - track.seen > settings.limit);
         let mut order: Vec<usize> = (0..faces.len()).collect();
         order.sort_by(|&a, &b| compare(&faces[a], &faces[b]));
 
@@ -85,9 +85,7 @@ impl Tracker {
             self.tracks[track].follow(at, &faces[face].bounds);
             ids[face] = Some(self.tracks[track].id);
         }
-        self.retire(|settings, track| {
-            track.missed >= settings.misses && at.saturating_sub(track.seen) > settings.memory
-        });
+        self.retire(|settings, track| track.missed >= settings.misses && at - track.seen > settings.memory);
         for face in order {
             if ids[face].is_none() {
                 ids[face] = Some(self.start(at, faces[face].bounds));
@@ -150,7 +148,7 @@ impl Tracker {
 impl Track {
     /// How well a face continues this track, from 0 (cannot be).
     fn gain(&self, at: Moment, face: &Rect) -> i64 {
-        let unseen = at.saturating_sub(self.seen).as_secs_f64();
+        let unseen = (at - self.seen).as_secs_f64();
         let (own, other) = (size(&self.bounds), size(face));
         let ratio = own.max(other) / own.min(other);
         if !ratio.is_finite() || ratio > SIZE_RATIO {
@@ -175,7 +173,7 @@ impl Track {
     }
 
     fn follow(&mut self, at: Moment, face: &Rect) {
-        let passed = at.saturating_sub(self.seen).as_secs_f32();
+        let passed = (at - self.seen).as_secs_f32();
         if passed > 0.0 {
             let (from, to) = (self.bounds.center(), face.center());
             self.velocity.x = 0.5 * self.velocity.x + 0.5 * (to.x - from.x) / passed;

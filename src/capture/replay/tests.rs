@@ -25,7 +25,7 @@ fn play(source: &mut ReplaySource) -> (Vec<u128>, SourceError) {
         match source.next() {
             Ok(frame) => {
                 assert_eq!((frame.width, frame.height), (32, 24));
-                moments.push(frame.at.as_millis());
+                moments.push(frame.at.since_origin().as_millis());
             }
             Err(error) => return (moments, error),
         }
@@ -140,7 +140,7 @@ fn real_time_frames_are_stamped_from_the_clock_and_stop_on_request() {
     let stream = std::io::Cursor::new([jpeg(1), jpeg(2), jpeg(3)].concat());
     let mut source = ReplaySource::stream(stream, "test", &options, Arc::new(manual));
     let began = Instant::now();
-    let moments: Vec<_> = (0..2).map(|_| source.next().unwrap().at.as_millis()).collect();
+    let moments: Vec<_> = (0..2).map(|_| source.next().unwrap().at.since_origin().as_millis()).collect();
     assert_eq!(moments, [7000, 7005]);
     assert!(began.elapsed() >= Duration::from_millis(5));
     options.stop.store(true, Ordering::Relaxed);

@@ -252,19 +252,19 @@ impl Windows {
 
     /// Counts frames that were captured or due but not analysed.
     pub fn dropped(&mut self, at: Moment, frames: u64) {
-        self.settle(at.saturating_sub(self.settings.grace));
+        self.settle(at - self.settings.grace);
         self.current.dropped += frames;
     }
 
     /// Counts frames that arrived damaged.
     pub fn corrupt(&mut self, at: Moment, frames: u64) {
-        self.settle(at.saturating_sub(self.settings.grace));
+        self.settle(at - self.settings.grace);
         self.current.corrupt += frames;
     }
 
     /// The windows that have ended and had their grace, in order.
     pub fn advance(&mut self, now: Moment) -> Vec<Summary> {
-        self.settle(now.saturating_sub(self.settings.grace));
+        self.settle(now - self.settings.grace);
         std::mem::take(&mut self.ready)
     }
 
@@ -322,7 +322,7 @@ impl Windows {
         let window = std::mem::replace(&mut self.current, Window::new(end));
         self.ready.push(window.summarize(end, &self.settings, &self.vocabulary));
         // A tracker gives a face up within seconds; a minute is more than enough to remember who counts.
-        let horizon = end.saturating_sub(Duration::from_secs(60));
+        let horizon = end - Duration::from_secs(60);
         self.seen.retain(|_, (_, last)| *last >= horizon);
     }
 }

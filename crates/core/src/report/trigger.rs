@@ -156,7 +156,7 @@ impl Trigger {
     fn event(&self, phase: Phase, at: Moment, value: Option<f64>, since: Moment) -> TriggerEvent {
         let TriggerSettings { name, signal, .. } = &self.settings;
         let (name, signal) = (name.clone(), signal.clone());
-        TriggerEvent { name, signal, phase, at, value, lasted: at.saturating_sub(since) }
+        TriggerEvent { name, signal, phase, at, value, lasted: at - since }
     }
 }
 
