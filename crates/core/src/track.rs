@@ -6,7 +6,9 @@
 //! let the second take the place of the first. Faces are put into a canonical order first, so that the order in which
 //! a detector lists them changes nothing.
 
-use std::time::Duration;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
@@ -96,7 +98,7 @@ impl Tracker {
 
     /// The tracks given up since the last call, so that others can forget them.
     pub fn drain_retired(&mut self) -> Vec<TrackId> {
-        std::mem::take(&mut self.retired)
+        core::mem::take(&mut self.retired)
     }
 
     /// Gives up every track, as after a pause: whoever is seen next is somebody new.
@@ -164,12 +166,13 @@ impl Track {
         let distance = distance(predicted.center(), face.center()) / own.max(other);
         let (once, more, most) = REACH;
         let reach = (once + more * unseen).min(most);
-        let near = 1.0 - (distance / reach).powi(2);
+        let share = distance / reach;
+        let near = 1.0 - share * share;
         if near.is_nan() || near <= 0.0 {
             return 0;
         }
         let quality = (1.0 - OVERLAP_SHARE) * near + OVERLAP_SHARE * f64::from(predicted.iou(face));
-        ((MATCHED + quality) * UNIT).round() as i64
+        libm::round((MATCHED + quality) * UNIT) as i64
     }
 
     fn follow(&mut self, at: Moment, face: &Rect) {
@@ -186,15 +189,15 @@ impl Track {
 }
 
 fn size(bounds: &Rect) -> f64 {
-    (f64::from(bounds.width) * f64::from(bounds.height)).sqrt()
+    libm::sqrt(f64::from(bounds.width) * f64::from(bounds.height))
 }
 
 fn distance(a: Point, b: Point) -> f64 {
-    f64::from(a.x - b.x).hypot(f64::from(a.y - b.y))
+    libm::hypot(f64::from(a.x - b.x), f64::from(a.y - b.y))
 }
 
 /// A total order of faces by place alone, then by score.
-fn compare(a: &Face, b: &Face) -> std::cmp::Ordering {
+fn compare(a: &Face, b: &Face) -> core::cmp::Ordering {
     let key = |face: &Face| {
         let Rect { x, y, width, height } = face.bounds;
         [x, y, width, height, face.score]
@@ -204,7 +207,7 @@ fn compare(a: &Face, b: &Face) -> std::cmp::Ordering {
         .zip(&b)
         .map(|(a, b)| a.total_cmp(b))
         .find(|order| order.is_ne())
-        .unwrap_or(std::cmp::Ordering::Equal)
+        .unwrap_or(core::cmp::Ordering::Equal)
 }
 
 #[cfg(test)]
