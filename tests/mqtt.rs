@@ -5,7 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use emotiond::publish::Publisher;
@@ -32,11 +32,7 @@ fn settings(url: &str) -> MqttSettings {
 }
 
 fn start(settings: MqttSettings) -> (MqttPublisher, Receiver<Command>) {
-    let (sender, commands) = sync_channel(16);
-    let sink = Box::new(move |command| {
-        sender.try_send(command).expect("a test takes its commands");
-        Ok(())
-    });
+    let (sink, commands) = support::command_sink(16);
     (MqttPublisher::start(settings, sink).unwrap(), commands)
 }
 

@@ -1,7 +1,6 @@
 //! A detector's outputs, hostile: faces with finite boxes and sound scores, and crops of whatever they point at.
 #![no_main]
 
-use std::time::Duration;
 
 use emotiond::vision::emotion::square;
 use emotiond::vision::detect::anchors::anchors;
@@ -49,7 +48,7 @@ fuzz_target!(|data: &[u8]| {
 
     let mut tracker = Tracker::new(TrackerSettings::default());
     for at in [0, 40, 80, 2_000, 20_000] {
-        let tracks = tracker.update(Duration::from_millis(at), &faces);
+        let tracks = tracker.update(emotiond_core::Moment::from_millis(at), &faces);
         assert_eq!(tracks.len(), faces.len());
         let mut distinct = tracks.clone();
         distinct.sort_unstable_by_key(|track| track.0);

@@ -102,7 +102,7 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
             sample[3] = cpu(|| networks.emotion())?;
             sample[4] = cpu(|| model.read(&decoded, face, Flip::Mirrored).map(drop))?;
         }
-        frame.at = Duration::from_millis(200) * round;
+        frame.at += Duration::from_millis(200);
         sample[5] = cpu(|| {
             vision.frame(&frame)?;
             vision.advance(frame.at);

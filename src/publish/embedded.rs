@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::exit::Code;
 use crate::exit::panics;
 use crate::publish::settings::{Address, Credentials};
-use emotiond_core::backoff::{Backoff, chance};
+use emotiond_core::backoff::Backoff;
 
 /// How much of each topic is kept for slow subscribers.
 pub const KEPT_BYTES: usize = SEGMENT_BYTES * SEGMENTS;
@@ -136,7 +136,7 @@ fn run(
             );
             std::process::exit(i32::from(Code::Software as u8));
         }
-        let wait = waits.next(chance());
+        let wait = waits.next(fastrand::f64());
         log::error!(
             "the embedded broker begins anew in {:.1} s: {reason}; whoever sends such things to {listen} should not be able \
              to: set username and password_file, or use Mosquitto",

@@ -145,13 +145,13 @@ mod tests {
             height: 1,
             stride: 1,
             bytes: vec![0],
-            at: Duration::from_millis(at),
+            at: Moment::from_millis(at),
         }
     }
 
     fn taken(mailbox: &Mailbox) -> Option<u128> {
         match mailbox.take(Duration::ZERO) {
-            Some(Item::Frame(frame)) => Some(frame.at.as_millis()),
+            Some(Item::Frame(frame)) => Some(frame.at.since_origin().as_millis()),
             _ => None,
         }
     }
@@ -170,9 +170,9 @@ mod tests {
     #[test]
     fn a_state_comes_before_later_frames_and_the_end_comes_last() {
         let mailbox = Mailbox::default();
-        mailbox.state(Duration::from_millis(5), CameraState::Ok);
+        mailbox.state(Moment::from_millis(5), CameraState::Ok);
         mailbox.offer(frame(6));
-        mailbox.end(Duration::from_millis(7), Ok(()));
+        mailbox.end(Moment::from_millis(7), Ok(()));
         assert!(matches!(mailbox.take(Duration::ZERO), Some(Item::State(_, CameraState::Ok))));
         assert_eq!(taken(&mailbox), Some(6));
         assert!(matches!(mailbox.take(Duration::ZERO), Some(Item::Ended(Ending::Source(_, Ok(()))))));
@@ -187,7 +187,7 @@ mod tests {
             let mut next = 0;
             while next < 100 {
                 if let Some(Item::Frame(frame)) = mailbox.take(Duration::from_secs(10)) {
-                    assert_eq!(frame.at.as_millis(), next);
+                    assert_eq!(frame.at.since_origin().as_millis(), next);
                     next += 1;
                 }
             }
@@ -211,7 +211,7 @@ mod tests {
         mailbox.offer(frame(1));
         mailbox.stop();
         assert_eq!(taken(&mailbox), Some(1));
-        mailbox.end(Duration::ZERO, Ok(()));
+        mailbox.end(Moment::ZERO, Ok(()));
         assert!(
             matches!(mailbox.take(Duration::ZERO), Some(Item::Ended(Ending::Stopped))),
             "a stop is not an end"

@@ -28,7 +28,7 @@ impl Blindness {
             self.changing_since = None;
         } else {
             let since = *self.changing_since.get_or_insert(at);
-            if at.saturating_sub(since) >= HOLD {
+            if at - since >= HOLD {
                 self.blind = shows_nothing;
                 self.changing_since = None;
             }
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_dark_moment_is_not_blindness_and_a_dark_minute_is() {
         let mut blindness = Blindness::default();
-        let seconds = Duration::from_secs;
+        let seconds = Moment::from_secs;
         assert!(!blindness.update(seconds(0), BLACK));
         assert!(!blindness.update(seconds(1), BLACK));
         assert!(!blindness.update(seconds(2) - Duration::from_millis(1), ROOM));
@@ -61,6 +61,6 @@ mod tests {
     fn a_dim_room_with_something_in_it_is_seen() {
         let mut blindness = Blindness::default();
         let dim = Luma { mean: 14.0, deviation: 12.0 };
-        assert!((0..100).all(|s| !blindness.update(Duration::from_secs(s), dim)));
+        assert!((0..100).all(|s| !blindness.update(Moment::from_secs(s), dim)));
     }
 }

@@ -37,7 +37,7 @@ impl Damage {
             return None;
         }
         let since = *self.changing_since.get_or_insert(at);
-        if at.saturating_sub(since) < HOLD {
+        if at - since < HOLD {
             return None;
         }
         (self.damaged, self.changing_since) = (!whole, None);
@@ -52,7 +52,7 @@ mod tests {
     /// The changes over frames, five a second, of which `whole` says whether they are.
     fn changes(damage: &mut Damage, start: u64, whole: impl IntoIterator<Item = bool>) -> Vec<Change> {
         let frames = (start..).zip(whole);
-        frames.filter_map(|(frame, whole)| damage.update(Duration::from_millis(200 * frame), whole)).collect()
+        frames.filter_map(|(frame, whole)| damage.update(Moment::from_millis(200 * frame), whole)).collect()
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use emotiond::capture::frame::decode::decode;
 use emotiond::capture::frame::warp::{Cropper, Letterbox};
@@ -110,7 +109,7 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
 
 fn decoded(jpeg: &[u8]) -> RgbImage {
     let mut picture = RgbImage::new(0, 0);
-    let (format, at) = (PixelFormat::Mjpeg, Duration::ZERO);
+    let (format, at) = (PixelFormat::Mjpeg, emotiond_core::Moment::ZERO);
     let frame = Frame { format, width: 480, height: 480, stride: 0, bytes: jpeg.to_vec(), at };
     decode(&frame, &mut picture).unwrap();
     picture

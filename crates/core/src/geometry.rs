@@ -73,7 +73,7 @@ impl Face {
     #[must_use]
     pub fn roll(&self) -> f32 {
         let [right, left, ..] = self.keypoints;
-        (left.y - right.y).atan2(left.x - right.x)
+        libm::atan2f(left.y - right.y, left.x - right.x)
     }
 
     /// An estimate of the head's yaw in degrees: 0 looks into the camera, positive towards the picture's right.
@@ -84,13 +84,13 @@ impl Face {
     pub fn yaw(&self) -> f32 {
         let [right, left, nose, ..] = self.keypoints;
         let (across, down) = (left.x - right.x, left.y - right.y);
-        let distance = across.hypot(down);
+        let distance = libm::hypotf(across, down);
         if distance <= f32::EPSILON {
             return 90.0;
         }
         let (x, y) = (nose.x - (left.x + right.x) / 2.0, nose.y - (left.y + right.y) / 2.0);
         let beside = (x * across + y * down) / distance;
-        (beside / distance / NOSE_DEPTH).atan().to_degrees()
+        libm::atanf(beside / distance / NOSE_DEPTH).to_degrees()
     }
 
     /// Whether the head is turned towards the camera. A proxy for attention, not for gaze.

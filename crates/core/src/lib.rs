@@ -1,6 +1,10 @@
 //! The part of emotiond that decides: who is who from frame to frame, what a window says, when a trigger fires, how it
 //! reads on the wire. Time comes in as an argument.
 
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
 pub mod backoff;
 pub mod geometry;
 pub mod moment;

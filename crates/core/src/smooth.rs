@@ -4,8 +4,8 @@
 //! changes nothing: analysing a face that does not change once or a hundred times in a second ends in the same place.
 //! It looks back only, and a weighted mean of two distributions is a distribution.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
 
 use crate::moment::Moment;
 use crate::report::observation::{Emotion, TrackId};
@@ -14,14 +14,14 @@ use crate::report::observation::{Emotion, TrackId};
 #[derive(Debug)]
 pub struct Smoother {
     time_constant: Duration,
-    tracks: HashMap<TrackId, (Moment, Emotion)>,
+    tracks: BTreeMap<TrackId, (Moment, Emotion)>,
 }
 
 impl Smoother {
     /// A smoother with the time constant τ: after a step, 63 % of the change is through after τ. Zero turns it off.
     #[must_use]
     pub fn new(time_constant: Duration) -> Self {
-        Self { time_constant, tracks: HashMap::new() }
+        Self { time_constant, tracks: BTreeMap::new() }
     }
 
     /// The smoothed scores of a track after a new reading. The first reading of a track, and the first of a head
@@ -34,8 +34,8 @@ impl Smoother {
         let share = if self.time_constant.is_zero() {
             1.0
         } else {
-            let passed = at.saturating_sub(*seen).as_secs_f64() / self.time_constant.as_secs_f64();
-            -(-passed).exp_m1()
+            let passed = (at - *seen).as_secs_f64() / self.time_constant.as_secs_f64();
+            -libm::expm1(-passed)
         };
         state.approach(reading, share);
         *seen = at.max(*seen);

@@ -6,7 +6,9 @@
 //! let the second take the place of the first. Faces are put into a canonical order first, so that the order in which
 //! a detector lists them changes nothing.
 
-use std::time::Duration;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
@@ -72,7 +74,7 @@ impl Tracker {
 
     /// The tracks of the faces of one frame, aligned with `faces`. Call it for frames without a face, too.
     pub fn update(&mut self, at: Moment, faces: &[Face]) -> Vec<TrackId> {
-        self.retire(|settings, track| at.saturating_sub(track.seen) > settings.limit);
+        self.retire(|settings, track| at - track.seen > settings.limit);
         let mut order: Vec<usize> = (0..faces.len()).collect();
         order.sort_by(|&a, &b| compare(&faces[a], &faces[b]));
 
@@ -85,9 +87,7 @@ impl Tracker {
             self.tracks[track].follow(at, &faces[face].bounds);
             ids[face] = Some(self.tracks[track].id);
         }
-        self.retire(|settings, track| {
-            track.missed >= settings.misses && at.saturating_sub(track.seen) > settings.memory
-        });
+        self.retire(|settings, track| track.missed >= settings.misses && at - track.seen > settings.memory);
         for face in order {
             if ids[face].is_none() {
                 ids[face] = Some(self.start(at, faces[face].bounds));
@@ -98,7 +98,7 @@ impl Tracker {
 
     /// The tracks given up since the last call, so that others can forget them.
     pub fn drain_retired(&mut self) -> Vec<TrackId> {
-        std::mem::take(&mut self.retired)
+        core::mem::take(&mut self.retired)
     }
 
     /// Gives up every track, as after a pause: whoever is seen next is somebody new.
@@ -150,7 +150,7 @@ impl Tracker {
 impl Track {
     /// How well a face continues this track, from 0 (cannot be).
     fn gain(&self, at: Moment, face: &Rect) -> i64 {
-        let unseen = at.saturating_sub(self.seen).as_secs_f64();
+        let unseen = (at - self.seen).as_secs_f64();
         let (own, other) = (size(&self.bounds), size(face));
         let ratio = own.max(other) / own.min(other);
         if !ratio.is_finite() || ratio > SIZE_RATIO {
@@ -166,16 +166,17 @@ impl Track {
         let distance = distance(predicted.center(), face.center()) / own.max(other);
         let (once, more, most) = REACH;
         let reach = (once + more * unseen).min(most);
-        let near = 1.0 - (distance / reach).powi(2);
+        let share = distance / reach;
+        let near = 1.0 - share * share;
         if near.is_nan() || near <= 0.0 {
             return 0;
         }
         let quality = (1.0 - OVERLAP_SHARE) * near + OVERLAP_SHARE * f64::from(predicted.iou(face));
-        ((MATCHED + quality) * UNIT).round() as i64
+        libm::round((MATCHED + quality) * UNIT) as i64
     }
 
     fn follow(&mut self, at: Moment, face: &Rect) {
-        let passed = at.saturating_sub(self.seen).as_secs_f32();
+        let passed = (at - self.seen).as_secs_f32();
         if passed > 0.0 {
             let (from, to) = (self.bounds.center(), face.center());
             self.velocity.x = 0.5 * self.velocity.x + 0.5 * (to.x - from.x) / passed;
@@ -188,15 +189,15 @@ impl Track {
 }
 
 fn size(bounds: &Rect) -> f64 {
-    (f64::from(bounds.width) * f64::from(bounds.height)).sqrt()
+    libm::sqrt(f64::from(bounds.width) * f64::from(bounds.height))
 }
 
 fn distance(a: Point, b: Point) -> f64 {
-    f64::from(a.x - b.x).hypot(f64::from(a.y - b.y))
+    libm::hypot(f64::from(a.x - b.x), f64::from(a.y - b.y))
 }
 
 /// A total order of faces by place alone, then by score.
-fn compare(a: &Face, b: &Face) -> std::cmp::Ordering {
+fn compare(a: &Face, b: &Face) -> core::cmp::Ordering {
     let key = |face: &Face| {
         let Rect { x, y, width, height } = face.bounds;
         [x, y, width, height, face.score]
@@ -206,7 +207,7 @@ fn compare(a: &Face, b: &Face) -> std::cmp::Ordering {
         .zip(&b)
         .map(|(a, b)| a.total_cmp(b))
         .find(|order| order.is_ne())
-        .unwrap_or(std::cmp::Ordering::Equal)
+        .unwrap_or(core::cmp::Ordering::Equal)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const RAW: [PixelFormat; 6] = [
 ];
 
 fn frame(format: PixelFormat, width: u32, height: u32, stride: u32, bytes: Vec<u8>) -> Frame {
-    Frame { format, width, height, stride, bytes, at: std::time::Duration::ZERO }
+    Frame { format, width, height, stride, bytes, at: emotiond_core::Moment::ZERO }
 }
 
 /// Bytes that a raw frame needs, from V4L2's description of the formats rather than from the decoder.

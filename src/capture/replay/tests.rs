@@ -37,7 +37,7 @@ fn play(source: &mut ReplaySource) -> (Vec<u128>, SourceError) {
         match source.next() {
             Ok(frame) => {
                 assert_eq!((frame.width, frame.height), (32, 24));
-                moments.push(frame.at.as_millis());
+                moments.push(frame.at.since_origin().as_millis());
             }
             Err(error) => return (moments, error),
         }

@@ -71,7 +71,7 @@ fn silence_and_garbage_are_told_apart() {
     let whole = jpeg(10);
     out.write_all(&[&whole[..whole.len() / 2], &whole[..whole.len() / 2], &whole[..10]].concat()).unwrap();
     assert!(matches!(source.next(), Err(SourceError::Damaged { .. })));
-    assert!(source.take_losses().corrupt >= 2);
+    assert!(source.take_losses().corrupt >= 1);
 }
 
 #[test]

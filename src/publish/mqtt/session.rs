@@ -18,7 +18,7 @@ use crate::publish::mqtt::tls;
 use crate::publish::queue::durable::DurableQueue;
 use crate::publish::queue::outbox::{Outbox, Outgoing};
 use crate::publish::settings::{Address, MqttSettings};
-use emotiond_core::backoff::{Backoff, chance};
+use emotiond_core::backoff::Backoff;
 use emotiond_core::report::payload::{Message, Topic};
 
 /// The largest message that is sent. Summaries have about 1 KiB, Home Assistant's announcement about 10.
@@ -142,7 +142,7 @@ impl Worker {
             }
             let diagnosis = diagnose(&failure, &self.address, &self.settings);
             reporter.failed(Instant::now(), &diagnosis, waiting, dropped);
-            if self.shared.wait(backoff.next(chance()), |state| state.stop).stop {
+            if self.shared.wait(backoff.next(fastrand::f64()), |state| state.stop).stop {
                 break;
             }
         }

@@ -2,7 +2,10 @@
 //!
 //! Nothing here can identify a person or rebuild a picture: a track number that lives in memory only, a flag, and scores.
 
-use std::sync::Arc;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,13 +63,13 @@ impl Expression {
     }
 }
 
-impl std::fmt::Display for Expression {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for Expression {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl std::str::FromStr for Expression {
+impl core::str::FromStr for Expression {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
@@ -133,7 +136,7 @@ fn mix_arrays<const N: usize>(
     mix: impl Fn(f32, f32) -> f32,
 ) -> Option<[f32; N]> {
     match (old, new) {
-        (Some(old), Some(new)) => Some(std::array::from_fn(|i| mix(old[i], new[i]))),
+        (Some(old), Some(new)) => Some(core::array::from_fn(|i| mix(old[i], new[i]))),
         (_, new) => new,
     }
 }

@@ -12,6 +12,10 @@ mod schema;
 mod summary;
 mod topic;
 
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+
 use jiff::Timestamp;
 use serde::Serialize;
 

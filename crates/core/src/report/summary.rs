@@ -29,9 +29,10 @@
 
 mod window;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::moment::Moment;
 use crate::report::observation::{CameraState, Emotion, FrameAnalysis, Skipped, TrackId, Vocabulary};
@@ -187,7 +188,7 @@ pub struct Windows {
     camera: CameraState,
     camera_since: Moment,
     /// Frames a track was seen in, and when last.
-    seen: HashMap<TrackId, (u32, Moment)>,
+    seen: BTreeMap<TrackId, (u32, Moment)>,
     vocabulary: Arc<Vocabulary>,
     ready: Vec<Summary>,
 }
@@ -204,7 +205,7 @@ impl Windows {
             held: None,
             camera: CameraState::Lost,
             camera_since: start,
-            seen: HashMap::new(),
+            seen: BTreeMap::new(),
             vocabulary: Arc::default(),
             ready: Vec::new(),
         }
@@ -252,20 +253,20 @@ impl Windows {
 
     /// Counts frames that were captured or due but not analysed.
     pub fn dropped(&mut self, at: Moment, frames: u64) {
-        self.settle(at.saturating_sub(self.settings.grace));
+        self.settle(at - self.settings.grace);
         self.current.dropped += frames;
     }
 
     /// Counts frames that arrived damaged.
     pub fn corrupt(&mut self, at: Moment, frames: u64) {
-        self.settle(at.saturating_sub(self.settings.grace));
+        self.settle(at - self.settings.grace);
         self.current.corrupt += frames;
     }
 
     /// The windows that have ended and had their grace, in order.
     pub fn advance(&mut self, now: Moment) -> Vec<Summary> {
-        self.settle(now.saturating_sub(self.settings.grace));
-        std::mem::take(&mut self.ready)
+        self.settle(now - self.settings.grace);
+        core::mem::take(&mut self.ready)
     }
 
     /// The windows that are left at the end of the run; the last one is partial unless it ends with the run.
@@ -319,10 +320,10 @@ impl Windows {
     }
 
     fn close(&mut self, end: Moment) {
-        let window = std::mem::replace(&mut self.current, Window::new(end));
+        let window = core::mem::replace(&mut self.current, Window::new(end));
         self.ready.push(window.summarize(end, &self.settings, &self.vocabulary));
         // A tracker gives a face up within seconds; a minute is more than enough to remember who counts.
-        let horizon = end.saturating_sub(Duration::from_secs(60));
+        let horizon = end - Duration::from_secs(60);
         self.seen.retain(|_, (_, last)| *last >= horizon);
     }
 }

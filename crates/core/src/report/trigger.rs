@@ -16,7 +16,9 @@
 
 mod signal;
 
-use std::time::Duration;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::moment::Moment;
 
@@ -127,7 +129,7 @@ impl Trigger {
     fn update(&mut self, at: Moment, value: Option<f64>) -> Option<TriggerEvent> {
         if !value.is_some_and(|value| self.met(value)) {
             let since = self.since.take()?;
-            if !std::mem::take(&mut self.started) {
+            if !core::mem::take(&mut self.started) {
                 return None;
             }
             self.silent_until = at + self.settings.cooldown;
@@ -156,7 +158,7 @@ impl Trigger {
     fn event(&self, phase: Phase, at: Moment, value: Option<f64>, since: Moment) -> TriggerEvent {
         let TriggerSettings { name, signal, .. } = &self.settings;
         let (name, signal) = (name.clone(), signal.clone());
-        TriggerEvent { name, signal, phase, at, value, lasted: at.saturating_sub(since) }
+        TriggerEvent { name, signal, phase, at, value, lasted: at - since }
     }
 }
 

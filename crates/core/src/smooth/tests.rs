@@ -30,7 +30,7 @@ fn run(readings: &[(u64, Emotion)]) -> Vec<Emotion> {
     let mut at = 0;
     let step = |(passed, reading): &(u64, Emotion)| {
         at += passed;
-        smoother.update(TRACK, Duration::from_millis(at), reading)
+        smoother.update(TRACK, Moment::from_millis(at), reading)
     };
     readings.iter().map(step).collect()
 }
@@ -84,10 +84,10 @@ proptest! {
 fn after_the_time_constant_63_percent_of_a_step_is_through() {
     for rate in [1, 5, 30] {
         let mut smoother = Smoother::new(TAU);
-        smoother.update(TRACK, Duration::ZERO, &emotion([0.0; 8], 0.0));
+        smoother.update(TRACK, Moment::ZERO, &emotion([0.0; 8], 0.0));
         let mut last = 0.0;
         for frame in 1..=rate {
-            let at = TAU * frame / rate;
+            let at = Moment::ZERO + TAU * frame / rate;
             last = smoother.update(TRACK, at, &emotion([0.0; 8], 1.0)).valence_arousal.unwrap()[0];
         }
         assert!((last - 0.632_12).abs() < 1e-4, "{last} at {rate} frames a second");
@@ -98,17 +98,17 @@ fn after_the_time_constant_63_percent_of_a_step_is_through() {
 fn tracks_are_apart_and_forgotten() {
     let mut smoother = Smoother::new(TAU);
     let (low, high) = (emotion([0.0; 8], 0.0), emotion([0.0; 8], 1.0));
-    smoother.update(TRACK, Duration::ZERO, &low);
-    assert_eq!(smoother.update(TrackId(2), Duration::ZERO, &high), high);
+    smoother.update(TRACK, Moment::ZERO, &low);
+    assert_eq!(smoother.update(TrackId(2), Moment::ZERO, &high), high);
     smoother.remove(TRACK);
     assert_eq!(smoother.len(), 1);
-    assert_eq!(smoother.update(TRACK, Duration::from_millis(1), &high), high);
+    assert_eq!(smoother.update(TRACK, Moment::from_millis(1), &high), high);
 }
 
 #[test]
 fn a_time_constant_of_zero_passes_everything() {
     let mut smoother = Smoother::new(Duration::ZERO);
-    smoother.update(TRACK, Duration::ZERO, &emotion([0.0; 8], 0.0));
+    smoother.update(TRACK, Moment::ZERO, &emotion([0.0; 8], 0.0));
     let high = emotion([0.0; 8], 1.0);
-    assert_eq!(smoother.update(TRACK, Duration::ZERO, &high), high);
+    assert_eq!(smoother.update(TRACK, Moment::ZERO, &high), high);
 }

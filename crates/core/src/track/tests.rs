@@ -86,13 +86,13 @@ proptest! {
             let mut walkers = Vec::new();
             for (walker, speed) in speeds.iter().enumerate() {
                 let since = *missing_since[walker].get_or_insert(at);
-                let may_miss = at - since < ms(900) && frame > 0;
+                let may_miss = at - since < Duration::from_millis(900) && frame > 0;
                 if may_miss && usize::from(*miss) == walker {
                     continue;
                 }
                 missing_since[walker] = Some(at);
                 walkers.push(walker);
-                faces.push(face(1000.0 + speed * SIZE * at.as_secs_f32(), walker as f32 * 3.0 * SIZE, SIZE));
+                faces.push(face(1000.0 + speed * SIZE * at.since_origin().as_secs_f32(), walker as f32 * 3.0 * SIZE, SIZE));
             }
             for (walker, id) in walkers.into_iter().zip(tracker.update(at, &faces)) {
                 ids.entry(walker).or_default().insert(id);

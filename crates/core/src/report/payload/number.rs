@@ -1,5 +1,7 @@
 //! Numbers with the digits that mean something: a model of 60 % accuracy has no use for sixteen.
 
+use alloc::vec::Vec;
+
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -16,7 +18,7 @@ pub(super) fn tenths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok,
 fn round(value: f64, parts: f64) -> f64 {
     // What is no number cannot be written; the stages before let none through, and zero is in every field's range.
     let value = if value.is_finite() { value } else { 0.0 };
-    (value * parts).round() / parts + 0.0
+    libm::round(value * parts) / parts + 0.0
 }
 
 /// A probability, a share or an activation, 0 to 1.
@@ -42,9 +44,11 @@ pub(super) fn apportion(distribution: &[f64]) -> Vec<Share> {
     let total: f64 = distribution.iter().sum();
     let scaled: Vec<f64> =
         distribution.iter().map(|p| if total > 0.0 { p / total * 1000.0 } else { 0.0 }).collect();
-    let mut parts: Vec<u32> = scaled.iter().map(|p| p.floor() as u32).collect();
+    // A conversion to an integer cuts the fraction off.
+    let mut parts: Vec<u32> = scaled.iter().map(|p| *p as u32).collect();
     let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by(|&a, &b| scaled[b].fract().total_cmp(&scaled[a].fract()).then(a.cmp(&b)));
+    let fraction = |place: usize| scaled[place] - libm::floor(scaled[place]);
+    order.sort_by(|&a, &b| fraction(b).total_cmp(&fraction(a)).then(a.cmp(&b)));
     let left = 1000_u32.saturating_sub(parts.iter().sum());
     for place in order.into_iter().take(if total > 0.0 { left as usize } else { 0 }) {
         parts[place] += 1;

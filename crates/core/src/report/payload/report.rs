@@ -1,6 +1,11 @@
 //! The messages `info`, `health` and `event`. `device`, `boot` and `schema` are added when they are encoded.
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned as _;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
 
 use serde::Serialize;
 

@@ -1,5 +1,7 @@
 //! The JSON Schema of the `summary` message, generated from the types that write it.
 
+use alloc::string::String;
+
 use schemars::generate::SchemaSettings;
 
 use super::SummaryPayload;

@@ -13,7 +13,7 @@ use crate::report::trigger::Phase;
 /// 2026-11-23T10:15:30Z, 100 s after the start.
 fn stamp() -> Stamp {
     let wall = Timestamp::from_second(1_795_428_930).unwrap();
-    Stamp { now: Duration::from_secs(100), wall, synchronized: true }
+    Stamp { now: Moment::from_secs(100), wall, synchronized: true }
 }
 
 fn encoder() -> Encoder {
@@ -24,8 +24,8 @@ fn summary() -> Summary {
     let expressions = Expression::ALL.into_iter().filter(|e| *e != Expression::Contempt).collect();
     let action_units = ["AU12", "AU1", "AU25"].map(str::to_owned).to_vec();
     Summary {
-        start: Duration::from_secs(90),
-        end: Duration::from_secs(100),
+        start: Moment::from_secs(90),
+        end: Moment::from_secs(100),
         faces: Some(Faces {
             mean: 1.600_04,
             max: 3,
@@ -157,7 +157,7 @@ fn an_event_on_the_wire() {
         name: "smile".to_owned(),
         signal: "expression.happiness".parse().unwrap(),
         phase: Phase::Start,
-        at: Duration::from_millis(98_765),
+        at: Moment::from_millis(98_765),
         value: Some(0.612_34),
         lasted: Duration::from_millis(2_040),
     };

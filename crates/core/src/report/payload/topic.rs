@@ -1,7 +1,10 @@
 //! Topics as paths on the broker.
 
-use std::fmt;
-use std::str::FromStr;
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
 
 use super::Topic;
 

@@ -144,7 +144,7 @@ fn a_stall_does_not_stretch_the_last_face() {
     let mut windows = Windows::new(settings(), ms(0));
     windows.frame(&analysis(0, vec![face(1, 0.5)]));
     let summaries = windows.advance(ms(20_000));
-    assert_eq!(summaries[0].quality.observed, ms(1000));
+    assert_eq!(summaries[0].quality.observed, Duration::from_millis(1000));
     assert_eq!(summaries[0].quality.camera, CameraState::Ok);
     assert_eq!(summaries[1].faces, None);
     assert_eq!((summaries[1].quality.camera, summaries[1].suppressed), (CameraState::Lost, None));
@@ -162,7 +162,7 @@ fn a_camera_that_is_not_ok_is_not_nobody_there() {
     let summaries = windows.advance(ms(30_000));
     let states: Vec<_> = summaries.iter().map(|s| (s.quality.camera, s.faces.is_some())).collect();
     assert_eq!(states, [(CameraState::Ok, true), (CameraState::Paused, false), (CameraState::Paused, false)]);
-    assert_eq!(summaries[0].quality.observed, ms(4000));
+    assert_eq!(summaries[0].quality.observed, Duration::from_millis(4000));
     assert!((summaries[0].faces.clone().unwrap().mean - 1.0).abs() < 1e-9);
     assert_eq!(summaries[2].quality.frames, 20);
 }
@@ -194,7 +194,8 @@ fn an_hour_of_suspension_is_one_marked_gap_and_a_minute_is_six_windows() {
 
 #[test]
 fn frames_of_the_past_second_still_count_for_their_window() {
-    let mut windows = Windows::new(SummarySettings { grace: ms(500), ..settings() }, ms(0));
+    let mut windows =
+        Windows::new(SummarySettings { grace: Duration::from_millis(500), ..settings() }, ms(0));
     watch(&mut windows, 0, 9800, 200, &[]);
     assert!(windows.advance(ms(10_400)).is_empty());
     windows.frame(&analysis(9800, vec![face(1, 0.5)]));

@@ -1,8 +1,9 @@
 //! The sums of one window.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::{EmotionPolicy, Expressions, Faces, Held, Quality, Spread, Summary, SummarySettings, Suppressed};
 use crate::moment::Moment;
@@ -24,7 +25,7 @@ pub(super) struct Window {
     face_time: Duration,
     facing_time: Duration,
     max: u32,
-    tracks: HashSet<TrackId>,
+    tracks: BTreeSet<TrackId>,
     expression: Mean<8>,
     intensity: [f64; 8],
     valence_arousal: Mean<2>,
@@ -99,7 +100,7 @@ impl Window {
             if let Some(values) = &emotion.valence_arousal {
                 self.valence_arousal.add(passed, values);
                 for (sum, value) in self.squares.iter_mut().zip(values) {
-                    *sum += passed.as_secs_f64() * f64::from(*value).powi(2);
+                    *sum += passed.as_secs_f64() * f64::from(*value) * f64::from(*value);
                 }
             }
             if !emotion.action_units.is_empty() {
@@ -176,10 +177,10 @@ impl Window {
     fn spreads(&self) -> Option<[Spread; 2]> {
         let means = self.valence_arousal.get()?;
         let time = self.valence_arousal.time.as_secs_f64();
-        Some(std::array::from_fn(|i| {
+        Some(core::array::from_fn(|i| {
             // Rounding can leave the difference just below zero.
-            let variance = (self.squares[i] / time - means[i].powi(2)).max(0.0);
-            Spread { mean: means[i], std: variance.sqrt() }
+            let variance = (self.squares[i] / time - means[i] * means[i]).max(0.0);
+            Spread { mean: means[i], std: libm::sqrt(variance) }
         }))
     }
 

@@ -1,6 +1,9 @@
 //! What a trigger can watch, and its value in one frame.
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned as _;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 
 use crate::report::observation::{Expression, FrameAnalysis};
 use crate::report::summary::EmotionPolicy;
@@ -30,8 +33,8 @@ impl Signal {
     }
 }
 
-impl std::fmt::Display for Signal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for Signal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Expression(expression) => write!(f, "expression.{expression}"),
             Self::Valence => f.write_str("valence"),
@@ -43,7 +46,7 @@ impl std::fmt::Display for Signal {
     }
 }
 
-impl std::str::FromStr for Signal {
+impl core::str::FromStr for Signal {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {

@@ -19,9 +19,9 @@ fn smile() -> TriggerSettings {
         name: "smile".to_owned(),
         signal: Signal::Expression(Expression::Happiness),
         level: Level::Above(0.6),
-        hold: ms(2000),
+        hold: Duration::from_millis(2000),
         hysteresis: 0.1,
-        cooldown: ms(5000),
+        cooldown: Duration::from_millis(5000),
         end: true,
     }
 }
@@ -46,13 +46,13 @@ fn analysis(happiness: &[f32]) -> FrameAnalysis {
 
 /// Feeds a value every `step` milliseconds and gives what happened: phase and milliseconds.
 fn play(settings: TriggerSettings, step: u64, values: &[f32]) -> Vec<(Phase, u64)> {
-    let mut triggers = Triggers::new(vec![settings], ms(2000));
+    let mut triggers = Triggers::new(vec![settings], Duration::from_millis(2000));
     let mut events = Vec::new();
     for (frame, value) in (0..).zip(values) {
         let signals = if value.is_nan() { Signals::none() } else { Signals::of(&analysis(&[*value]), &OPEN) };
         events.extend(triggers.update(ms(frame * step), &signals));
     }
-    events.iter().map(|event| (event.phase, event.at.as_millis() as u64)).collect()
+    events.iter().map(|event| (event.phase, event.at.since_origin().as_millis() as u64)).collect()
 }
 
 #[test]
@@ -138,7 +138,7 @@ proptest! {
     /// least the cool-down.
     #[test]
     fn events_keep_their_promises(steps in prop::collection::vec((1_u64..900, 0.3_f32..0.9), 1..200)) {
-        let mut triggers = Triggers::new(vec![smile()], ms(2000));
+        let mut triggers = Triggers::new(vec![smile()], Duration::from_millis(2000));
         let mut at = 0;
         let mut history: Vec<(u64, f32)> = Vec::new();
         let mut last: Option<(Phase, u64)> = None;
@@ -149,7 +149,7 @@ proptest! {
                 prop_assert_eq!(event.at, ms(at));
                 if event.phase == Phase::Start {
                     prop_assert!(last.is_none_or(|(phase, end)| phase == Phase::End && at - end >= 5000));
-                    prop_assert!(event.lasted >= ms(2000));
+                    prop_assert!(event.lasted >= Duration::from_millis(2000));
                     let since = at - event.lasted.as_millis() as u64;
                     let kept = history.iter().filter(|(t, _)| *t >= since);
                     prop_assert!(kept.clone().all(|(_, v)| *v >= 0.5 - 1e-6));

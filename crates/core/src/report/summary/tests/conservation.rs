@@ -40,7 +40,7 @@ proptest! {
         window in 500_u64..12_000,
         grace in 0_u64..800,
     ) {
-        let settings = SummarySettings { window: ms(window), grace: ms(grace), backlog: 10, ..settings() };
+        let settings = SummarySettings { window: Duration::from_millis(window), grace: Duration::from_millis(grace), backlog: 10, ..settings() };
         let mut windows = Windows::new(settings, ms(777));
         let (mut now, mut frames, mut dropped) = (777, 0, 0);
         let mut summaries = Vec::new();
@@ -82,8 +82,8 @@ proptest! {
             prop_assert_eq!(summary.start, edge);
             let nanos = (summary.end - summary.start).as_nanos();
             let last = place + 1 == summaries.len();
-            prop_assert!(nanos > 0 && (last || nanos % ms(window).as_nanos() == 0));
-            prop_assert!(nanos <= ms(window).as_nanos() || summary.faces.is_none());
+            prop_assert!(nanos > 0 && (last || nanos % Duration::from_millis(window).as_nanos() == 0));
+            prop_assert!(nanos <= Duration::from_millis(window).as_nanos() || summary.faces.is_none());
             edge = summary.end;
         }
         prop_assert_eq!(edge, ms(now));
@@ -98,7 +98,7 @@ proptest! {
         frames in prop::collection::vec((1_u64..1600, prop::collection::vec(0.0_f32..1.0, 0..6)), 1..80),
         window in 300_u64..12_000,
     ) {
-        let settings = SummarySettings { window: ms(window), ..settings() };
+        let settings = SummarySettings { window: Duration::from_millis(window), ..settings() };
         let mut windows = Windows::new(settings, ms(0));
         let (mut face_seconds, mut happy, mut squares, mut observed) = (0.0, 0.0, 0.0, 0);
         let mut now = 0;
@@ -117,7 +117,7 @@ proptest! {
             summaries.iter().map(|s| weight(s) * read(s)).sum()
         };
         let total: Duration = summaries.iter().map(|s| s.quality.observed).sum();
-        prop_assert_eq!(total, ms(observed));
+        prop_assert_eq!(total, Duration::from_millis(observed));
         prop_assert!((weigh(&|_| 1.0) - face_seconds).abs() < 1e-6);
         let mean = |s: &Summary| s.expression.as_ref().map_or(0.0, |e| e.distribution[Expression::Happiness as usize]);
         prop_assert!((weigh(&mean) - happy).abs() < 1e-4);
@@ -139,6 +139,6 @@ proptest! {
         let seen = summary.faces.as_ref().unwrap();
         prop_assert!((seen.mean - count as f64).abs() < 1e-9);
         prop_assert!((super::happiness(&summary) - f64::from(happiness)).abs() < 1e-6);
-        prop_assert_eq!(summary.quality.observed, ms(10_000));
+        prop_assert_eq!(summary.quality.observed, Duration::from_millis(10_000));
     }
 }
