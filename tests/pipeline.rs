@@ -9,7 +9,6 @@ use emotiond::capture::Losses;
 use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::clock::{Clock, ManualClock};
 use emotiond::config::{Overrides, Settings};
-use emotiond::runtime::vision_settings;
 use emotiond::vision::emotion::Flip;
 use emotiond::vision::models;
 use emotiond::vision::{Outcome, Vision};
@@ -39,9 +38,9 @@ fn settings(extra: &str) -> Settings {
 
 impl Rig {
     fn new(settings: &Settings) -> Self {
-        let models = models::open(settings).unwrap();
+        let models = models::open(&settings.models, settings.privacy.emotion()).unwrap();
         let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        let vision = Vision::new(models.detector, models.emotion, vision_settings(settings), clock.now());
+        let vision = Vision::new(models.detector, models.emotion, settings.vision(), clock.now());
         Self { vision, clock, summaries: Vec::new(), events: Vec::new() }
     }
 
@@ -141,7 +140,7 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
     rig.show(&jpeg, 30);
     let seen = rig.windows().last().unwrap().action_units.clone().unwrap();
 
-    let mut models = models::open(&settings).unwrap();
+    let mut models = models::open(&settings.models, settings.privacy.emotion()).unwrap();
     let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     let face = models.detector.detect(&picture).unwrap()[0];
     let model = models.emotion.as_mut().unwrap();

@@ -9,5 +9,7 @@ mod source;
 pub mod stream;
 pub mod v4l2;
 
-pub use settings::{CameraSettings, Input, Opener, SourceAccess, Spec};
-pub use source::{CaptureControl, Context, Delivery, FrameSource, Losses, Properties, SourceError, Timeline};
+pub use settings::{CameraSettings, SourceAccess, Spec};
+pub use source::{
+    CaptureControl, Context, Delivery, FrameSource, Input, Losses, Opener, Properties, SourceError, Timeline,
+};

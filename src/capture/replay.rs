@@ -9,8 +9,7 @@ use emotiond_core::Moment;
 use material::{Material, Piece};
 
 use super::pipe::{POLL_INTERVAL, PipeReader};
-use super::settings::Input;
-use super::{Context, Delivery, FrameSource, Losses, Properties, SourceError, Timeline};
+use super::{Context, Delivery, FrameSource, Input, Losses, Properties, SourceError, Timeline};
 use crate::capture::frame::Frame;
 
 /// How long a single image is shown if nothing else is asked for.

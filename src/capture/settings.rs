@@ -6,10 +6,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::replay::{ReplaySettings, ReplaySource};
+use super::source::{Input, Opener};
 use super::stream::StreamSource;
 use super::v4l2::V4l2Source;
 use super::v4l2::negotiate::ModeRequest;
-use super::{Context, FrameSource, Properties, SourceError};
+use super::{Context, Properties};
 
 /// Which source.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,31 +21,6 @@ pub enum Spec {
     Stream(Input),
     /// `replay:…`: a recording. An image, a folder of images or a Motion JPEG file; from standard input Motion JPEG.
     Replay(Input),
-}
-
-/// Where bytes are read from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Input {
-    /// A path.
-    Path(PathBuf),
-    /// Standard input, written `-`.
-    Stdin,
-}
-
-impl From<&str> for Input {
-    fn from(text: &str) -> Self {
-        if text == "-" { Self::Stdin } else { Self::Path(text.into()) }
-    }
-}
-
-/// As messages name it.
-impl fmt::Display for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Stdin => f.write_str("standard input"),
-        }
-    }
 }
 
 impl FromStr for Spec {
@@ -123,7 +99,9 @@ impl CameraSettings {
             Spec::V4l2(path) => Box::new(move || {
                 Ok(Box::new(V4l2Source::open(&path, &self.mode, self.timeout, context.clone())?))
             }),
-            Spec::Stream(input) => StreamSource::opener(input, &self, context),
+            Spec::Stream(input) => {
+                StreamSource::opener(input, &self.mode, self.stride, self.timeout, context)
+            }
             Spec::Replay(input) => {
                 Box::new(move || Ok(Box::new(ReplaySource::open(&input, &self.replay, context.clone())?)))
             }
@@ -143,9 +121,6 @@ pub enum SourceAccess {
     /// What is open already.
     Nothing,
 }
-
-/// Opens a source; called again after every fault and every pause.
-pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! What a source of frames is: what it declares of itself, how it is read, why no frame comes.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -101,6 +103,34 @@ pub trait FrameSource: Send {
         Losses::default()
     }
 }
+
+/// Where bytes are read from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Input {
+    /// A path.
+    Path(PathBuf),
+    /// Standard input, written `-`.
+    Stdin,
+}
+
+impl From<&str> for Input {
+    fn from(text: &str) -> Self {
+        if text == "-" { Self::Stdin } else { Self::Path(text.into()) }
+    }
+}
+
+/// As messages name it.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+/// Opens a source; called again after every fault and every pause.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
 
 /// Frames that never became a [`Frame`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use super::frame::{Frame, PixelFormat};
 use super::pipe::PipeReader;
-use super::settings::{CameraSettings, Input, Opener};
-use super::{Context, Delivery, FrameSource, Losses, Properties, SourceError, Timeline};
+use super::v4l2::negotiate::ModeRequest;
+use super::{Context, Delivery, FrameSource, Input, Losses, Opener, Properties, SourceError, Timeline};
 use assembler::Assembler;
 
 /// Bytes read at a time: what a pipe holds unless told otherwise.
@@ -46,14 +46,18 @@ impl StreamSource {
     pub const PROPERTIES: Properties =
         Properties { timeline: Timeline::Live, delivery: Delivery::Newest, reopens: true };
 
-    /// Returns what opens the stream; `settings` says how its frames are encoded.
-    pub(super) fn opener(input: Input, settings: &CameraSettings, context: Context) -> Opener {
-        let mode = settings.mode;
+    /// Returns what opens the stream. Raw frames are of the mode's format and size, `stride` bytes from row to row.
+    pub(super) fn opener(
+        input: Input,
+        mode: &ModeRequest,
+        stride: u32,
+        timeout: Duration,
+        context: Context,
+    ) -> Opener {
         let format = mode.format.unwrap_or(PixelFormat::Mjpeg);
-        let assembler = Assembler::new(format, mode.width, mode.height, settings.stride);
+        let assembler = Assembler::new(format, mode.width, mode.height, stride);
         // Raw frames have no marks, so the count of bytes has to outlive a pause of standard input.
         let assembler = Arc::new(Mutex::new(assembler));
-        let timeout = settings.timeout;
         let mut opened = false;
         Box::new(move || {
             let what = input.to_string();

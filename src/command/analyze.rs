@@ -51,7 +51,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     if let Some(model) = &arguments.model {
         settings.models.emotion.clone_from(model);
     }
-    let mut models = models::open(&settings).or_exit(Code::Config)?;
+    let mut models = models::open(&settings.models, settings.privacy.emotion()).or_exit(Code::Config)?;
     let vocabulary = models.emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
     let paths = pictures(&arguments.images).or_exit(Code::NoInput)?;
     let progress = progress(paths.len());

@@ -69,7 +69,7 @@ fn site(settings: &Settings) -> String {
 }
 
 fn models(settings: &Settings) -> anyhow::Result<String> {
-    let models = models::open(settings)?;
+    let models = models::open(&settings.models, settings.privacy.emotion())?;
     let names: Vec<_> = models.info.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
     Ok(names.join(", "))
 }

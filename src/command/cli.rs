@@ -15,12 +15,12 @@ pub struct Cli {
     pub verbose: u8,
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Action,
 }
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum Action {
     /// Run the daemon: camera (or replay) to summaries
     Run(RunArgs),
     /// Try configuration, models, camera and broker, and say what works

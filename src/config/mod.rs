@@ -5,6 +5,7 @@ mod raw;
 mod tests;
 mod triggers;
 mod validate;
+mod vision;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::capture::CameraSettings;
 use crate::capture::replay::Speed;
 use crate::publish::settings::MqttSettings;
+use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::trigger::TriggerSettings;
 
@@ -68,17 +70,6 @@ pub enum Destination {
     Mqtt,
     /// Standard output, one JSON line a summary.
     Stdout,
-}
-
-/// Which models to load.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ModelSettings {
-    /// Folder of the manifests.
-    pub directory: PathBuf,
-    /// Face detector: a manifest's name, or `auto`.
-    pub detector: String,
-    /// Emotion model: a manifest's name or path.
-    pub emotion: String,
 }
 
 /// What is withheld, and why emotion may be read at all.

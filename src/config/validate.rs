@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::{HomeAssistantSettings, ModelSettings, Overrides, PrivacySettings, Settings, raw};
+use super::{HomeAssistantSettings, Overrides, PrivacySettings, Settings, raw};
 use crate::capture::frame::PixelFormat;
 use crate::capture::frame::decode::raw_length;
 use crate::capture::replay::{ReplaySettings, Speed};
@@ -15,6 +15,7 @@ use crate::capture::{CameraSettings, Spec};
 use crate::publish::settings::{
     Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
 };
+use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
 
 /// The most windows that are kept on disk.
@@ -69,7 +70,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
     })
 }
 
-fn camera(camera: raw::Camera, speed: Speed) -> Result<CameraSettings> {
+fn camera(camera: raw::CameraTable, speed: Speed) -> Result<CameraSettings> {
     let source: Spec = camera.source.parse().map_err(|error: String| anyhow!("`camera.source`: {error}"))?;
     let format = camera.format.as_deref().map(pixel_format).transpose()?;
     let mode = ModeRequest {
@@ -125,7 +126,7 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
     name.parse().context(from)
 }
 
-fn mqtt(mqtt: raw::Mqtt, device: DeviceName, window: Duration) -> Result<MqttSettings> {
+fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<MqttSettings> {
     let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
     let credentials = match (mqtt.username, mqtt.password_file) {
         (Some(username), Some(file)) => {

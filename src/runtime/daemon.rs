@@ -6,16 +6,15 @@ use std::sync::mpsc::{RecvTimeoutError, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use emotiond_core::Moment;
 use emotiond_core::report::payload::{Health, Info, Message};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::capture_worker::CaptureWorker;
+use super::event::Event;
 use super::mailbox::Mailbox;
-use super::reporter;
+use super::reports;
 use super::session::Session;
 use super::systemd::Supervisor;
-use super::vision_settings;
 use super::vision_worker::VisionWorker;
 use super::watchdog::Watchdog;
 use crate::capture::{CaptureControl, Context, SourceError};
@@ -44,23 +43,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a reload waits for the old workers to close the device, which can be opened once, and to drop their models.
 /// Beyond that they hang, and their successors find the device taken.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Everything that the daemon's loop is told.
-#[derive(Debug)]
-pub enum Event {
-    /// Vision has something to publish.
-    Outcome(Outcome),
-    /// The source is over, for good or for bad; its last window has been sent before this.
-    SourceEnded(Result<(), SourceError>),
-    /// Vision has stopped on request, its last window ended then and has been sent before this.
-    Stopped(Moment),
-    /// A network could not be run.
-    InferenceFailed(anyhow::Error),
-    /// Somebody asks for something over MQTT.
-    Command(Command),
-    /// A signal of the operating system.
-    Signal(i32),
-}
 
 /// What to do after [`Daemon::serve`].
 pub enum Next {
@@ -117,10 +99,10 @@ impl<'a> Daemon<'a> {
             log::info!("model {} {} ({}…)", model.name, model.version, &model.sha256[..12]);
         }
         let (clock, nominal, start) = session.clock(&settings.camera.properties());
-        let vision = Vision::new(models.detector, models.emotion, vision_settings(settings), start);
-        let info = reporter::info(settings, models.info, vision.vocabulary());
+        let vision = Vision::new(models.detector, models.emotion, settings.vision(), start);
+        let info = reports::info(settings, models.info, vision.vocabulary());
         let mut publisher = publisher(settings, &info, session)?;
-        for message in [session.reporter.encoder().info(&info), Message::pause_state(session.paused)] {
+        for message in [session.reports.encoder().info(&info), Message::pause_state(session.paused)] {
             publisher.publish(message).or_exit(Code::Unavailable)?;
         }
 
@@ -219,7 +201,7 @@ impl<'a> Daemon<'a> {
                 self.next_health += HEALTH;
                 let health = self.health();
                 self.supervisor.status(&health.status_line());
-                self.publish(self.session.reporter.encoder().health(&health));
+                self.publish(self.session.reports.encoder().health(&health));
             }
         }
     }
@@ -240,8 +222,8 @@ impl<'a> Daemon<'a> {
 
     fn publish_outcome(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         let message = match outcome {
-            Outcome::Summary(summary) => self.session.reporter.summary(&summary, self.clock.as_ref()),
-            Outcome::Event(event) => self.session.reporter.event(&event, self.clock.as_ref()),
+            Outcome::Summary(summary) => self.session.reports.summary(&summary, self.clock.as_ref()),
+            Outcome::Event(event) => self.session.reports.event(&event, self.clock.as_ref()),
         };
         self.publisher.publish(message)
     }
@@ -271,11 +253,11 @@ impl<'a> Daemon<'a> {
     }
 
     fn answer(&self, request: &Request) -> Message {
-        let encoder = self.session.reporter.encoder();
+        let encoder = self.session.reports.encoder();
         let answer = match request.asked {
             Asked::Info => request.answer(&encoder.signed(&self.info)),
             Asked::Health => request.answer(&encoder.signed(&self.health())),
-            Asked::Summary => match self.session.reporter.last_summary() {
+            Asked::Summary => match self.session.reports.last_summary() {
                 Some(summary) => request.answer(&summary),
                 None => return request.refusal("no window has closed yet"),
             },
@@ -285,7 +267,7 @@ impl<'a> Daemon<'a> {
 
     fn health(&self) -> Health {
         let status = self.session.status.as_ref();
-        self.session.reporter.health(status, &self.publisher.counters(), self.clock.as_ref())
+        self.session.reports.health(status, &self.publisher.counters(), self.clock.as_ref())
     }
 
     /// Stops the workers, publishes what is left of vision, the open window included, and closes the publisher.

@@ -2,25 +2,19 @@
 
 mod capture_worker;
 mod daemon;
+mod event;
 mod health;
 mod mailbox;
-mod reporter;
+mod reports;
 mod session;
 mod status;
 mod systemd;
 mod vision_worker;
 mod watchdog;
 
-use std::time::Duration;
-
-use emotiond_core::report::summary::{EmotionPolicy, SummarySettings};
-use emotiond_core::report::trigger::Gate;
-use emotiond_core::track::TrackerSettings;
-
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::sandbox::{self, Access, Confinement};
-use crate::vision::VisionSettings;
 use crate::vision::models::{self, Models};
 use daemon::{Daemon, Next, signals};
 use session::Session;
@@ -40,7 +34,7 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     confinement.log();
-    let mut models = models::open(&settings).or_exit(Code::Config)?;
+    let mut models = models::open(&settings.models, settings.privacy.emotion()).or_exit(Code::Config)?;
     // The settings before a reload, until the new ones have proven good.
     let mut before = None;
     loop {
@@ -50,7 +44,7 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
                 let Some(old) = before.take() else { return Err(failure) };
                 log::error!("the old configuration comes back into force: {failure}");
                 settings = old;
-                models = models::open(&settings).or_exit(Code::Config)?;
+                models = models::open(&settings.models, settings.privacy.emotion()).or_exit(Code::Config)?;
                 continue;
             }
         };
@@ -83,38 +77,11 @@ fn reload(
     if let Some(objection) = confinement.objection(&access(&settings)) {
         return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
     }
-    let models = models::open(&settings).or_exit(Code::Config)?;
+    let models = models::open(&settings.models, settings.privacy.emotion()).or_exit(Code::Config)?;
     Ok((settings, models))
 }
 
 /// What the daemon has to reach with these settings.
 fn access(settings: &Settings) -> Access {
     Access::of(settings, settings.publish == Destination::Mqtt)
-}
-
-/// What vision needs to know of the configuration.
-#[must_use]
-pub fn vision_settings(settings: &Settings) -> VisionSettings {
-    let privacy = &settings.privacy;
-    let emotion = if privacy.emotion() { EmotionPolicy::Allowed } else { EmotionPolicy::Forbidden };
-    // Two frames may be missed before a face is no longer there.
-    let three_frames = Duration::from_secs_f64(3.0 / settings.camera.mode.rate);
-    let tracker = TrackerSettings::default();
-    let tracker = TrackerSettings { limit: tracker.limit.max(three_frames), ..tracker };
-    let summary = SummarySettings {
-        window: settings.window,
-        hold: SummarySettings::default().hold.max(three_frames),
-        emotion,
-        facing: privacy.facing,
-        min_people: privacy.min_people,
-        ..SummarySettings::default()
-    };
-    VisionSettings {
-        min_face: settings.min_face,
-        smoothing: settings.smoothing,
-        tracker,
-        summary,
-        triggers: settings.triggers.clone(),
-        gate: Gate { emotion, facing: privacy.facing, min_people: privacy.min_people },
-    }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use emotiond_core::Moment;
 
-use super::daemon::Event;
-use super::reporter::Reporter;
+use super::event::Event;
+use super::reports::Reports;
 use super::status::Status;
 use super::vision_worker::NominalClock;
 use crate::capture::{Properties, Timeline};
@@ -20,7 +20,7 @@ const EVENTS: usize = 256;
 /// What lasts as long as the process does.
 pub struct Session {
     /// Numbers and stamps what is published.
-    pub reporter: Reporter,
+    pub reports: Reports,
     /// The counters.
     pub status: Arc<Status>,
     /// Whether the camera is closed on request.
@@ -45,7 +45,7 @@ impl Session {
     pub fn new(device: &str) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::sync_channel(EVENTS);
         Ok(Self {
-            reporter: Reporter::new(device)?,
+            reports: Reports::new(device)?,
             status: Arc::new(Status::new(Instant::now())),
             paused: false,
             events,

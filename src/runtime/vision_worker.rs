@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use emotiond_core::Moment;
 
-use super::daemon::Event;
+use super::event::Event;
 use super::mailbox::{Ending, Item, Mailbox};
 use super::status::{Status, Totals};
 use super::systemd::Supervisor;

@@ -12,7 +12,7 @@ const STALL: Duration = Duration::from_secs(30);
 
 /// What has changed about a worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Change {
+enum StallChange {
     /// It has not moved for as long as the limit says.
     Stalled,
     /// It moves again.
@@ -35,13 +35,13 @@ impl StallDetector {
     }
 
     /// Takes the counter into account; returns each change once.
-    fn update(&mut self, count: u64, now: Instant) -> Option<Change> {
+    fn update(&mut self, count: u64, now: Instant) -> Option<StallChange> {
         if count != self.count {
             (self.count, self.since) = (count, now);
         }
         let stalled = now.saturating_duration_since(self.since) >= self.limit;
         let changed = std::mem::replace(&mut self.stalled, stalled) != stalled;
-        changed.then_some(if stalled { Change::Stalled } else { Change::Recovered })
+        changed.then_some(if stalled { StallChange::Stalled } else { StallChange::Recovered })
     }
 }
 
@@ -72,9 +72,9 @@ impl Watchdog {
         self.report(capture, "the capture worker hangs in the camera's driver");
     }
 
-    fn report(&self, change: Option<Change>, what: &str) {
+    fn report(&self, change: Option<StallChange>, what: &str) {
         match change {
-            Some(Change::Stalled) => {
+            Some(StallChange::Stalled) => {
                 let remedy = match self.supervisor.watchdog() {
                     Some(_) => "systemd's watchdog is no longer fed, so systemd restarts emotiond",
                     None => "restart emotiond",
@@ -82,7 +82,7 @@ impl Watchdog {
                 log::error!("{what}; {remedy}");
                 self.supervisor.status(what);
             }
-            Some(Change::Recovered) => log::info!("no longer: {what}"),
+            Some(StallChange::Recovered) => log::info!("no longer: {what}"),
             None => {}
         }
     }
@@ -100,10 +100,10 @@ mod tests {
         assert_eq!(look(9, 0), None);
         assert_eq!(look(9, 5), None);
         assert_eq!(look(18, 5), None);
-        assert_eq!(look(19, 5), Some(Change::Stalled));
+        assert_eq!(look(19, 5), Some(StallChange::Stalled));
         assert_eq!(look(60, 5), None);
-        assert_eq!(look(61, 6), Some(Change::Recovered));
+        assert_eq!(look(61, 6), Some(StallChange::Recovered));
         assert_eq!(look(62, 6), None);
-        assert_eq!(look(71, 6), Some(Change::Stalled));
+        assert_eq!(look(71, 6), Some(StallChange::Stalled));
     }
 }

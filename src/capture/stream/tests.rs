@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use image::{Rgb, RgbImage};
 
 use super::*;
-use crate::capture::Spec;
 use crate::capture::replay::ReplaySettings;
 use crate::capture::v4l2::negotiate::ModeRequest;
+use crate::capture::{CameraSettings, Spec};
 use crate::clock::ManualClock;
 
 fn jpeg(shade: u8) -> Vec<u8> {

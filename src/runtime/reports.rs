@@ -21,14 +21,14 @@ use crate::vision::StageTimes;
 
 /// Numbers and stamps what is published, and remembers the last window. Outlives a reload of the configuration, so that
 /// sequence numbers go on.
-pub struct Reporter {
+pub struct Reports {
     encoder: Encoder,
     started: Instant,
     last_summary: Option<String>,
 }
 
-impl Reporter {
-    /// The reporter of one run of the process.
+impl Reports {
+    /// The reports of one run of the process.
     ///
     /// # Errors
     /// If the system has no random numbers to name the run by.
