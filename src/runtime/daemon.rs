@@ -326,7 +326,7 @@ fn publisher(
             health_interval: HEALTH,
             expressions: &info.capabilities.expressions,
             valence_arousal: info.capabilities.valence_arousal,
-            facing: settings.privacy.facing,
+            facing: settings.privacy.policy.facing,
             triggers: &info.triggers,
             commands: settings.mqtt.commands,
         };
@@ -339,14 +339,14 @@ fn publisher(
 fn log_privacy(settings: &Settings) {
     let privacy = &settings.privacy;
     let site = privacy.site.name();
-    match (&privacy.legal_basis, privacy.emotion()) {
-        (Some(basis), true) if privacy.site.forbids_emotion() => {
+    match (privacy.exemption(), privacy.policy.emotion) {
+        (Some(basis), true) => {
             log::warn!("site {site}: emotion is inferred on the legal basis {basis:?}");
         }
-        (_, true) if privacy.min_people > 1 => {
+        (_, true) if privacy.policy.min_people > 1 => {
             log::info!(
                 "site {site}: emotion is read, and published of {} or more people at once",
-                privacy.min_people
+                privacy.policy.min_people
             );
         }
         (_, true) => log::info!("site {site}: emotion is read and published"),

@@ -24,8 +24,7 @@ use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
 use crate::vision::{Outcome, VisionSettings};
 use daemon::{Control, Next, Session};
-use emotiond_core::report::summary::{EmotionPolicy, SummarySettings};
-use emotiond_core::report::trigger::Gate;
+use emotiond_core::report::summary::SummarySettings;
 use emotiond_core::track::TrackerSettings;
 
 /// What the threads tell the main thread.
@@ -136,8 +135,6 @@ fn signals() -> Result<Receiver<i32>, Failure> {
 /// What vision needs to know of the configuration.
 #[must_use]
 pub fn vision_settings(settings: &Settings) -> VisionSettings {
-    let privacy = &settings.privacy;
-    let emotion = if privacy.emotion() { EmotionPolicy::Allowed } else { EmotionPolicy::Forbidden };
     // Two frames may be missed before a face is no longer there.
     let three_frames = Duration::from_secs_f64(3.0 / settings.camera.rate);
     let tracker = TrackerSettings::default();
@@ -145,9 +142,7 @@ pub fn vision_settings(settings: &Settings) -> VisionSettings {
     let summary = SummarySettings {
         window: settings.window,
         hold: SummarySettings::default().hold.max(three_frames),
-        emotion,
-        facing: privacy.facing,
-        min_people: privacy.min_people,
+        policy: settings.privacy.policy,
         ..SummarySettings::default()
     };
     VisionSettings {
@@ -156,6 +151,5 @@ pub fn vision_settings(settings: &Settings) -> VisionSettings {
         tracker,
         summary,
         triggers: settings.triggers.clone(),
-        gate: Gate { emotion, facing: privacy.facing, min_people: privacy.min_people },
     }
 }

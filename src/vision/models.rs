@@ -29,7 +29,7 @@ pub fn open(settings: &Settings) -> Result<Models, ModelError> {
     let (detector, manifests) = detect::open(folder, &settings.models.detector)?;
     let mut info: Vec<ModelInfo> = manifests.iter().map(describe).collect();
     let detectors = info.len();
-    let emotion: Option<Box<dyn EmotionModel>> = if settings.privacy.emotion() {
+    let emotion: Option<Box<dyn EmotionModel>> = if settings.privacy.policy.emotion {
         let model = TfliteEmotion::load(&manifest_path(folder, &settings.models.emotion))?;
         info.push(describe(model.manifest()));
         Some(Box::new(model))

@@ -19,7 +19,7 @@ use alloc::string::String;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use report::{Capabilities, EventPayload, Health, Info, Latency, ModelInfo, Privacy};
+pub use report::{Capabilities, EventPayload, Health, Info, Latency, ModelInfo, PrivacyInfo};
 pub use schema::schema_text;
 pub use summary::SummaryPayload;
 pub use topic::{DeviceName, InvalidDeviceName};
