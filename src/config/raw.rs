@@ -13,26 +13,26 @@ pub(super) struct File {
     pub site: Option<Site>,
     pub device: Option<String>,
     #[serde(default)]
-    pub camera: Camera,
+    pub camera: CameraTable,
     #[serde(default)]
-    pub models: Models,
+    pub models: ModelsTable,
     #[serde(default)]
-    pub faces: Faces,
+    pub faces: FacesTable,
     #[serde(default)]
-    pub summary: Summary,
+    pub summary: SummaryTable,
     #[serde(default)]
-    pub privacy: Privacy,
+    pub privacy: PrivacyTable,
     #[serde(default)]
-    pub mqtt: Mqtt,
+    pub mqtt: MqttTable,
     #[serde(default)]
-    pub home_assistant: HomeAssistant,
+    pub home_assistant: HomeAssistantTable,
     #[serde(default, rename = "trigger")]
-    pub triggers: Vec<Trigger>,
+    pub triggers: Vec<TriggerTable>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Camera {
+pub(super) struct CameraTable {
     pub source: String,
     pub width: u32,
     pub height: u32,
@@ -41,7 +41,7 @@ pub(super) struct Camera {
     pub replay_fps: f64,
 }
 
-impl Default for Camera {
+impl Default for CameraTable {
     fn default() -> Self {
         Self {
             source: "v4l2:/dev/video0".to_owned(),
@@ -56,13 +56,13 @@ impl Default for Camera {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Models {
+pub(super) struct ModelsTable {
     pub directory: Option<PathBuf>,
     pub detector: String,
     pub emotion: String,
 }
 
-impl Default for Models {
+impl Default for ModelsTable {
     fn default() -> Self {
         Self { directory: None, detector: "auto".to_owned(), emotion: "emotiond-mtl".to_owned() }
     }
@@ -70,11 +70,11 @@ impl Default for Models {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Faces {
+pub(super) struct FacesTable {
     pub min_size: u32,
 }
 
-impl Default for Faces {
+impl Default for FacesTable {
     fn default() -> Self {
         Self { min_size: 40 }
     }
@@ -82,12 +82,12 @@ impl Default for Faces {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Summary {
+pub(super) struct SummaryTable {
     pub window: Span,
     pub smoothing: Span,
 }
 
-impl Default for Summary {
+impl Default for SummaryTable {
     fn default() -> Self {
         Self { window: Span(Duration::from_secs(10)), smoothing: Span(Duration::from_secs(1)) }
     }
@@ -95,13 +95,13 @@ impl Default for Summary {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Privacy {
+pub(super) struct PrivacyTable {
     pub min_people: u32,
     pub legal_basis: Option<String>,
     pub facing: Option<bool>,
 }
 
-impl Default for Privacy {
+impl Default for PrivacyTable {
     fn default() -> Self {
         Self { min_people: 1, legal_basis: None, facing: None }
     }
@@ -109,7 +109,7 @@ impl Default for Privacy {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Mqtt {
+pub(super) struct MqttTable {
     pub url: String,
     pub listen: Option<String>,
     pub username: Option<String>,
@@ -124,7 +124,7 @@ pub(super) struct Mqtt {
     pub commands: bool,
 }
 
-impl Default for Mqtt {
+impl Default for MqttTable {
     fn default() -> Self {
         Self {
             url: "embedded".to_owned(),
@@ -145,12 +145,12 @@ impl Default for Mqtt {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct HomeAssistant {
+pub(super) struct HomeAssistantTable {
     pub discovery: bool,
     pub prefix: String,
 }
 
-impl Default for HomeAssistant {
+impl Default for HomeAssistantTable {
     fn default() -> Self {
         Self { discovery: true, prefix: "homeassistant".to_owned() }
     }
@@ -158,7 +158,7 @@ impl Default for HomeAssistant {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Trigger {
+pub(super) struct TriggerTable {
     pub name: String,
     pub signal: String,
     pub above: Option<f64>,

@@ -10,7 +10,7 @@ use emotiond_core::report::trigger::{Level, TriggerSettings};
 /// Hysteresis of a signal between 0 and 1, or -1 and 1, if none is given.
 const HYSTERESIS: f64 = 0.1;
 
-pub(super) fn checked(tables: Vec<raw::Trigger>) -> Result<Vec<TriggerSettings>> {
+pub(super) fn checked(tables: Vec<raw::TriggerTable>) -> Result<Vec<TriggerSettings>> {
     let mut names = BTreeSet::new();
     tables
         .into_iter()
@@ -22,7 +22,7 @@ pub(super) fn checked(tables: Vec<raw::Trigger>) -> Result<Vec<TriggerSettings>>
         .collect()
 }
 
-fn trigger(table: raw::Trigger) -> Result<TriggerSettings> {
+fn trigger(table: raw::TriggerTable) -> Result<TriggerSettings> {
     let name = table.name;
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     ensure!(

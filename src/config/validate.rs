@@ -82,7 +82,7 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
     name.parse().context(from)
 }
 
-fn mqtt(mqtt: raw::Mqtt, device: DeviceName, window: Duration) -> Result<MqttSettings> {
+fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<MqttSettings> {
     let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
     let credentials = match (mqtt.username, mqtt.password_file) {
         (Some(username), Some(file)) => {

@@ -262,8 +262,8 @@ impl<'a> Control<'a> {
         let health = (request.asked == Asked::Health).then(|| self.health());
         let encoder = self.session.reports.encoder();
         let answer = match request.asked {
-            Asked::Info => request.answer(&encoder.signed(&self.info)),
-            Asked::Health => request.answer(&encoder.signed(&health)),
+            Asked::Info => request.answer(&encoder.enveloped(&self.info)),
+            Asked::Health => request.answer(&encoder.enveloped(&health)),
             Asked::Summary => match self.session.reports.last_summary() {
                 Some(summary) => request.answer(&summary),
                 None => return request.refusal("no window has closed yet"),

@@ -14,10 +14,8 @@ pub struct Models {
     pub detector: Box<dyn FaceDetector>,
     /// Reads emotion; `None` where the site forbids it.
     pub emotion: Option<Box<dyn EmotionModel>>,
-    /// Name, version and digest of each opened file, the detector's first.
+    /// Name, version and digest of each opened file.
     pub info: Vec<ModelInfo>,
-    /// How many of them are the detector's.
-    pub detectors: usize,
 }
 
 /// Opens the models. Where the site forbids emotion, the emotion model's files are not even looked for.
@@ -28,7 +26,6 @@ pub fn open(settings: &Settings) -> Result<Models, ModelError> {
     let folder = &settings.models.directory;
     let (detector, manifests) = detect::open(folder, &settings.models.detector)?;
     let mut info: Vec<ModelInfo> = manifests.iter().map(describe).collect();
-    let detectors = info.len();
     let emotion: Option<Box<dyn EmotionModel>> = if settings.privacy.policy.emotion {
         let model = TfliteEmotion::load(&manifest_path(folder, &settings.models.emotion))?;
         info.push(describe(model.manifest()));
@@ -36,7 +33,7 @@ pub fn open(settings: &Settings) -> Result<Models, ModelError> {
     } else {
         None
     };
-    Ok(Models { detector, emotion, info, detectors })
+    Ok(Models { detector, emotion, info })
 }
 
 fn describe(manifest: &Manifest) -> ModelInfo {

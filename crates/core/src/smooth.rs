@@ -47,18 +47,6 @@ impl Smoother {
     pub fn remove(&mut self, track: TrackId) {
         self.tracks.remove(&track);
     }
-
-    /// The number of tracks something is kept of.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.tracks.len()
-    }
-
-    /// Whether nothing is kept.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tracks.is_empty()
-    }
 }
 
 #[cfg(test)]

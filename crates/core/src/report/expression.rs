@@ -58,12 +58,6 @@ impl Expression {
     }
 }
 
-impl core::fmt::Display for Expression {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 impl core::str::FromStr for Expression {
     type Err = String;
 

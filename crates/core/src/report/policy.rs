@@ -61,7 +61,7 @@ impl Policy {
 
     /// Why nothing may be said of the emotion of so many people at once, if that is so.
     #[must_use]
-    pub fn suppresses(&self, people: u32) -> Option<Suppressed> {
+    pub(crate) fn suppresses(&self, people: u32) -> Option<Suppressed> {
         match self {
             Self { emotion: false, .. } => Some(Suppressed::Site),
             Self { min_people, .. } if people < *min_people => Some(Suppressed::MinPeople),

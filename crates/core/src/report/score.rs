@@ -15,7 +15,7 @@ use crate::report::expression::Expression;
 /// The name of the head with one probability for each expression.
 pub const EXPRESSION: &str = "expression";
 /// The name of the head with valence and arousal.
-pub const VALENCE_AROUSAL: &str = "valence_arousal";
+pub(crate) const VALENCE_AROUSAL: &str = "valence_arousal";
 /// The name of the head with facial action units (FACS).
 pub const ACTION_UNITS: &str = "action_units";
 
@@ -160,7 +160,7 @@ impl Scores {
 
     /// What the numbers are.
     #[must_use]
-    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
+    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
     }
 
@@ -201,3 +201,6 @@ impl Scores {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

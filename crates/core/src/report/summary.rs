@@ -154,9 +154,9 @@ pub struct Summary {
     pub quality: Quality,
 }
 
-/// A face of the frame that now speaks, if its track counts.
+/// A face of the last frame, if its track counts.
 #[derive(Debug)]
-struct Held {
+struct HeldFace {
     track: TrackId,
     facing: bool,
     scores: Option<Scores>,
@@ -170,7 +170,7 @@ pub struct Windows {
     cursor: Moment,
     current: Window,
     /// The faces of the last frame, and the moment up to which they speak.
-    held: Option<(Vec<Held>, Moment)>,
+    held: Option<(Vec<HeldFace>, Moment)>,
     camera: CameraState,
     camera_since: Moment,
     /// Frames a track was seen in, and when last.
@@ -215,7 +215,7 @@ impl Windows {
             *last = self.cursor;
             if *frames >= self.settings.confirm {
                 let scores = face.scores.clone().filter(Scores::is_finite);
-                faces.push(Held { track: face.track, facing: face.facing, scores });
+                faces.push(HeldFace { track: face.track, facing: face.facing, scores });
             }
         }
         self.held = Some((faces, self.cursor + self.settings.hold));

@@ -98,7 +98,7 @@ fn tracks_are_apart_and_forgotten() {
     smoother.update(TRACK, Moment::ZERO, &low);
     assert_eq!(smoother.update(TrackId(2), Moment::ZERO, &high), high);
     smoother.remove(TRACK);
-    assert_eq!(smoother.len(), 1);
+    assert_eq!(smoother.tracks.len(), 1);
     assert_eq!(smoother.update(TRACK, Moment::from_millis(1), &high), high);
 }
 

@@ -164,7 +164,7 @@ impl Health {
 
 /// The `event/<trigger>` message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EventPayload {
+pub(super) struct EventPayload {
     schema: u32,
     device: String,
     boot: String,
@@ -187,7 +187,7 @@ pub struct EventPayload {
 impl EventPayload {
     /// An event as it goes on the wire.
     #[must_use]
-    pub fn new(event: &TriggerEvent, device: &str, boot: &str, stamp: &Stamp) -> Self {
+    pub(super) fn new(event: &TriggerEvent, device: &str, boot: &str, stamp: &Stamp) -> Self {
         Self {
             schema: SCHEMA,
             device: device.to_owned(),

@@ -19,7 +19,7 @@ use crate::report::summary::{Faces, ScoreStatistics, ScoreSummary, Summary};
 /// What a device saw in one window of time.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(title = "emotiond summary")]
-pub struct SummaryPayload {
+pub(super) struct SummaryPayload {
     /// Version of the wire format.
     #[schemars(extend("const" = SCHEMA))]
     schema: u32,
@@ -149,7 +149,7 @@ impl Serialize for ActionUnits {
 impl SummaryPayload {
     /// A window as it goes on the wire.
     #[must_use]
-    pub fn new(summary: &Summary, device: &str, boot: &str, sequence: u64, stamp: &Stamp) -> Self {
+    pub(super) fn new(summary: &Summary, device: &str, boot: &str, sequence: u64, stamp: &Stamp) -> Self {
         let scores = summary.scores.as_ref();
         let quality = &summary.quality;
         Self {

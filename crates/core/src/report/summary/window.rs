@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Faces, Held, Quality, ScoreStatistics, ScoreSummary, Summary};
+use super::{Faces, HeldFace, Quality, ScoreStatistics, ScoreSummary, Summary};
 use crate::moment::Moment;
 use crate::report::observation::{CameraState, Skipped, TrackId};
 use crate::report::policy::{Policy, Suppressed};
@@ -101,7 +101,7 @@ impl Window {
     }
 
     /// Credits time, more than none, in which these faces were there.
-    pub(super) fn observe(&mut self, passed: Duration, faces: &[Held]) {
+    pub(super) fn observe(&mut self, passed: Duration, faces: &[HeldFace]) {
         self.observed += passed;
         self.max = self.max.max(u32::try_from(faces.len()).unwrap_or(u32::MAX));
         self.tracks.extend(faces.iter().map(|face| face.track));
