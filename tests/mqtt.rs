@@ -13,7 +13,7 @@ use emotiond::publish::home_assistant::{Announced, discovery};
 use emotiond::publish::mqtt::MqttPublisher;
 use emotiond::publish::mqtt::inbox::{Asked, Command};
 use emotiond::publish::settings::{Broker, Credentials, MqttSettings, Password};
-use emotiond_core::report::observation::Expression;
+use emotiond_core::report::expression::Expression;
 use emotiond_core::report::payload::{Message, Topic};
 use rumqttc::QoS;
 use serde_json::{Value, json};

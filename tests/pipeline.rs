@@ -12,9 +12,10 @@ use emotiond::config::{Overrides, Settings};
 use emotiond::vision::emotion::Flip;
 use emotiond::vision::models;
 use emotiond::vision::{Outcome, Vision};
-use emotiond_core::report::observation::{CameraState, Expression};
+use emotiond_core::report::observation::CameraState;
 use emotiond_core::report::payload::Encoder;
-use emotiond_core::report::summary::{Summary, Suppressed};
+use emotiond_core::report::policy::{Policy, Site, Suppressed};
+use emotiond_core::report::summary::Summary;
 use emotiond_core::report::trigger::{Phase, TriggerEvent};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
@@ -38,7 +39,7 @@ fn settings(extra: &str) -> Settings {
 
 impl Rig {
     fn new(settings: &Settings) -> Self {
-        let models = models::open(&settings.models, settings.privacy.emotion()).unwrap();
+        let models = models::open(&settings.models, settings.privacy.policy.emotion).unwrap();
         let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         let vision = Vision::new(models.detector, models.emotion, settings.vision(), clock.now());
         Self { vision, clock, summaries: Vec::new(), events: Vec::new() }
@@ -123,9 +124,10 @@ fn somebody_comes_smiles_and_leaves() {
     assert_eq!((nobody.max, windows[0].suppressed), (0, Some(Suppressed::Nobody)));
     let somebody = &windows[1];
     assert_eq!(somebody.faces.as_ref().unwrap().people, 1);
-    let distribution = somebody.expression.as_ref().unwrap().distribution;
-    assert!(distribution[Expression::Happiness as usize] > 0.5, "{distribution:?}");
-    assert!((distribution.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+    let scores = somebody.scores.as_ref().unwrap();
+    assert!(scores.get("expression.happiness").unwrap().mean > 0.5, "{scores:?}");
+    let (_, distribution) = scores.head("expression").unwrap();
+    assert!((distribution.iter().map(|score| score.mean).sum::<f64>() - 1.0).abs() < 1e-6);
     assert_eq!(windows.last().unwrap().suppressed, Some(Suppressed::Nobody));
     let phases: Vec<_> = rig.events.iter().map(|event| (event.name.as_str(), event.phase)).collect();
     assert_eq!(phases, [("smile", Phase::Start), ("smile", Phase::End)]);
@@ -138,21 +140,25 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
     let jpeg = photo();
     let mut rig = Rig::new(&settings);
     rig.show(&jpeg, 30);
-    let seen = rig.windows().last().unwrap().action_units.clone().unwrap();
+    let seen = rig.windows().last().unwrap().scores.clone().unwrap();
+    let (_, seen) = seen.head("action_units").unwrap();
 
-    let mut models = models::open(&settings.models, settings.privacy.emotion()).unwrap();
+    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).unwrap();
     let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     let face = models.detector.detect(&picture).unwrap()[0];
     let model = models.emotion.as_mut().unwrap();
-    let mut read = |look| model.read(&picture, &face, look).unwrap().action_units;
+    let mut read = |look| {
+        let scores = model.read(&picture, &face, look).unwrap();
+        scores.head("action_units").unwrap().1.to_vec()
+    };
     let (plain, mirrored) = (read(Flip::Plain), read(Flip::Mirrored));
     let mut apart = 0.0_f64;
     for (i, seen) in seen.iter().enumerate() {
         let (plain, mirrored) = (f64::from(plain[i]), f64::from(mirrored[i]));
         apart = apart.max((plain - mirrored).abs());
         assert!(
-            (seen - f64::midpoint(plain, mirrored)).abs() < 0.005,
-            "{i}: {seen} of {plain} and {mirrored}"
+            (seen.mean - f64::midpoint(plain, mirrored)).abs() < 0.005,
+            "{i}: {seen:?} of {plain} and {mirrored}"
         );
     }
     assert!(apart > 0.02, "the picture asks nothing: {plain:?}, {mirrored:?}");
@@ -186,7 +192,7 @@ fn a_lost_covered_or_paused_camera_is_not_an_empty_room() {
     for window in rig.windows() {
         let looking = window.quality.camera == CameraState::Ok;
         assert_eq!(window.faces.is_some(), looking, "{window:#?}");
-        assert!(looking || (window.expression.is_none() && window.suppressed.is_none()), "{window:#?}");
+        assert!(looking || (window.scores.is_none() && window.suppressed.is_none()), "{window:#?}");
     }
 }
 
@@ -207,7 +213,7 @@ fn damaged_frames_are_counted_and_skipped() {
     assert_eq!(sum(|window| window.quality.frames), 5);
     assert_eq!(sum(|window| window.quality.corrupt), 15);
     assert_eq!(sum(|window| window.quality.dropped), 3);
-    assert!(rig.windows()[0].expression.is_some());
+    assert!(rig.windows()[0].scores.is_some());
 }
 
 #[test]
@@ -231,15 +237,14 @@ fn the_wall_clock_may_step_by_years() {
 #[test]
 fn where_emotion_is_forbidden_faces_are_counted_and_no_emotion_model_is_opened() {
     let mut settings = settings("");
-    settings.privacy.site = emotiond::config::Site::Education;
-    settings.privacy.facing = false;
+    settings.privacy.policy = Policy::new(Site::Education, false, None, 1);
     settings.models.emotion = "there-is-no-such-model".to_owned();
     let mut rig = Rig::new(&settings);
     rig.show(&photo(), 13);
     let window = &rig.windows()[0];
     let faces = window.faces.as_ref().unwrap();
     assert_eq!((faces.max, faces.facing), (1, None));
-    assert_eq!((window.suppressed, window.expression.is_none()), (Some(Suppressed::Site), true));
+    assert_eq!((window.suppressed, window.scores.is_none()), (Some(Suppressed::Site), true));
 }
 
 #[test]
@@ -247,5 +252,5 @@ fn too_few_people_carry_no_emotion() {
     let mut rig = Rig::new(&settings("[privacy]\nmin_people = 2\n"));
     rig.show(&photo(), 13);
     let window = &rig.windows()[0];
-    assert_eq!((window.suppressed, window.expression.is_none()), (Some(Suppressed::MinPeople), true));
+    assert_eq!((window.suppressed, window.scores.is_none()), (Some(Suppressed::MinPeople), true));
 }

@@ -2,10 +2,11 @@
 #![no_main]
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use emotiond::vision::emotion::heads;
 use emotiond::inference::manifest::{Head, Manifest, Task};
+use emotiond_core::report::score::{ScoreKind, Vocabulary};
 use libfuzzer_sys::fuzz_target;
 
 static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| {
@@ -15,6 +16,8 @@ static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| {
     heads
 });
 
+static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| Arc::new(heads::vocabulary(&HEADS)));
+
 fuzz_target!(|data: &[u8]| {
     let (numbers, _) = data.as_chunks::<4>();
     let mut numbers = numbers.iter().map(|four| f32::from_le_bytes(*four));
@@ -23,12 +26,14 @@ fuzz_target!(|data: &[u8]| {
         .map(|head| (0..heads::values(head).unwrap_or(0)).map(|_| numbers.next().unwrap_or(0.0)).collect())
         .collect();
     let values: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
-    let Ok(emotion) = heads::read(&HEADS, &values) else { return };
-    assert!(emotion.is_finite(), "{emotion:?}");
-    if let Some(expression) = emotion.expression {
-        let sum: f32 = expression.iter().sum();
-        assert!((sum - 1.0).abs() < 1e-3, "{expression:?}");
+    let Ok(scores) = heads::read(&HEADS, &VOCABULARY, &values) else { return };
+    assert!(scores.is_finite(), "{scores:?}");
+    for (head, range) in VOCABULARY.heads() {
+        let values = &scores.values()[range];
+        let least = if head.kind == ScoreKind::Signed { -1.0 } else { 0.0 };
+        assert!(values.iter().all(|value| (least..=1.0).contains(value)), "{}: {values:?}", head.name);
+        if head.kind == ScoreKind::Distribution {
+            assert!((values.iter().sum::<f32>() - 1.0).abs() < 1e-3, "{values:?}");
+        }
     }
-    assert!(emotion.action_units.iter().all(|unit| (0.0..=1.0).contains(unit)));
-    assert!(emotion.valence_arousal.iter().flatten().all(|value| (-1.0..=1.0).contains(value)));
 });

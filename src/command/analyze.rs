@@ -13,7 +13,7 @@ use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::vision::models::{self, Models};
 use emotiond_core::geometry::Face;
-use emotiond_core::report::observation::{Emotion, Expression, Vocabulary};
+use emotiond_core::report::score::{ACTION_UNITS, EXPRESSION, Scores};
 
 /// One line of `analyze --json`.
 #[derive(Debug, Serialize)]
@@ -51,8 +51,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     if let Some(model) = &arguments.model {
         settings.models.emotion.clone_from(model);
     }
-    let mut models = models::open(&settings.models, settings.privacy.emotion()).or_exit(Code::Config)?;
-    let vocabulary = models.emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
+    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
     let paths = pictures(&arguments.images).or_exit(Code::NoInput)?;
     let progress = progress(paths.len());
     let mut unread = 0_usize;
@@ -62,7 +61,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
                 models.detector.restart();
                 let found = analyze(&mut models, &picture).or_exit(Code::Software)?;
                 let text = if arguments.json {
-                    json(path, &picture, &found, &vocabulary).or_exit(Code::Software)?
+                    json(path, &picture, &found).or_exit(Code::Software)?
                 } else {
                     human(path, &found)
                 };
@@ -83,50 +82,38 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn analyze(models: &mut Models, picture: &RgbImage) -> anyhow::Result<Vec<(Face, Option<Emotion>)>> {
+fn analyze(models: &mut Models, picture: &RgbImage) -> anyhow::Result<Vec<(Face, Option<Scores>)>> {
     let faces = models.detector.detect(picture)?;
     let emotion =
         |face| Ok((face, models.emotion.as_mut().map(|m| m.read_both_ways(picture, &face)).transpose()?));
     faces.into_iter().map(emotion).collect()
 }
 
-fn json(
-    path: &Path,
-    picture: &RgbImage,
-    found: &[(Face, Option<Emotion>)],
-    vocabulary: &Vocabulary,
-) -> anyhow::Result<String> {
+fn json(path: &Path, picture: &RgbImage, found: &[(Face, Option<Scores>)]) -> anyhow::Result<String> {
     let line = Line {
         path: &path.to_string_lossy(),
         width: picture.width(),
         height: picture.height(),
-        faces: found.iter().map(|(face, emotion)| face_line(face, emotion.as_ref(), vocabulary)).collect(),
+        faces: found.iter().map(|(face, scores)| face_line(face, scores.as_ref())).collect(),
     };
     Ok(serde_json::to_string(&line)? + "\n")
 }
 
-fn face_line(face: &Face, emotion: Option<&Emotion>, vocabulary: &Vocabulary) -> FaceLine {
+fn face_line(face: &Face, scores: Option<&Scores>) -> FaceLine {
     let bounds = &face.bounds;
-    let distribution = emotion.and_then(|emotion| emotion.expression);
-    let expression = distribution.map(|p| {
-        let entry = |e: &Expression| (e.name().to_owned(), digits(p[*e as usize], 4).into());
-        vocabulary.expressions.iter().map(entry).collect()
-    });
-    let units = emotion.filter(|e| !e.action_units.is_empty()).map(|emotion| {
-        let named = vocabulary.action_units.iter().cloned();
-        named.zip(emotion.action_units.iter().map(|a| digits(*a, 4))).collect()
-    });
-    let [valence, arousal] = match emotion.and_then(|emotion| emotion.valence_arousal) {
-        Some(values) => values.map(|value| Some(digits(value, 4))),
-        None => [None, None],
+    let named = |(labels, values): (&[String], &[f32])| -> Vec<(String, f64)> {
+        labels.iter().cloned().zip(values.iter().map(|value| digits(*value, 4))).collect()
     };
+    let head = |name| scores.and_then(|scores| scores.head(name)).map(named);
+    let score = |name| scores.and_then(|scores| scores.get(name)).map(|value| digits(value, 4));
     FaceLine {
         bounds: [bounds.x, bounds.y, bounds.width, bounds.height].map(|value| digits(value, 1)),
         score: digits(face.score, 4),
-        expression,
-        valence,
-        arousal,
-        action_units: units,
+        expression: head(EXPRESSION)
+            .map(|named| named.into_iter().map(|(label, value)| (label, value.into())).collect()),
+        valence: score("valence"),
+        arousal: score("arousal"),
+        action_units: head(ACTION_UNITS).map(|named| named.into_iter().collect()),
     }
 }
 
@@ -136,22 +123,23 @@ fn digits(value: f32, places: i32) -> f64 {
     (f64::from(value) * scale).round() / scale
 }
 
-fn human(path: &Path, found: &[(Face, Option<Emotion>)]) -> String {
+fn human(path: &Path, found: &[(Face, Option<Scores>)]) -> String {
     use std::fmt::Write as _;
     let mut text =
         format!("{}: {} face{}\n", path.display(), found.len(), if found.len() == 1 { "" } else { "s" });
-    for (face, emotion) in found {
+    for (face, scores) in found {
         let b = &face.bounds;
         let (x, y, w, h) = (b.x, b.y, b.width, b.height);
         let _infallible = write!(text, "  {w:.0}×{h:.0} at ({x:.0}, {y:.0}), score {:.2}", face.score);
-        if let Some(p) = emotion.as_ref().and_then(|emotion| emotion.expression) {
-            let mut ranked = Expression::ALL;
-            ranked.sort_by(|a, b| p[*b as usize].total_cmp(&p[*a as usize]));
-            for expression in &ranked[..3] {
-                let _infallible = write!(text, ", {expression} {:.0} %", 100.0 * p[*expression as usize]);
+        if let Some((labels, values)) = scores.as_ref().and_then(|scores| scores.head(EXPRESSION)) {
+            let mut ranked: Vec<_> = labels.iter().zip(values).collect();
+            ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+            for (label, probability) in ranked.into_iter().take(3) {
+                let _infallible = write!(text, ", {label} {:.0} %", 100.0 * probability);
             }
         }
-        if let Some([valence, arousal]) = emotion.as_ref().and_then(|emotion| emotion.valence_arousal) {
+        let score = |name| scores.as_ref().and_then(|scores| scores.get(name));
+        if let (Some(valence), Some(arousal)) = (score("valence"), score("arousal")) {
             let _infallible = write!(text, ", valence {valence:+.2}, arousal {arousal:+.2}");
         }
         text.push('\n');

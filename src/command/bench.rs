@@ -3,6 +3,8 @@
 //! All stages run in turn within one loop, so that whatever else the machine does hits them alike, and CPU time of
 //! this thread is counted, not time on the wall.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,9 +24,11 @@ use crate::exit::{Code, Failure, OrExit as _};
 use crate::inference::Network;
 use crate::inference::manifest::Manifest;
 use crate::vision::Vision;
+use crate::vision::detect::{self, BlazeFace, FaceDetector};
 use crate::vision::emotion::Flip;
 use crate::vision::models;
 use emotiond_core::Moment;
+use emotiond_core::geometry::Face;
 
 /// Size of the frame that is timed: what the daemon asks a camera for.
 const SIZE: (u32, u32) = (640, 480);
@@ -75,12 +79,13 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
 
 fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Result<Report> {
     let mut frame = encode(picture)?;
-    let mut models = models::open(&settings.models, settings.privacy.emotion())?;
-    let pipeline_models = models::open(&settings.models, settings.privacy.emotion())?;
-    let mut networks = Bare::open(settings)?;
+    let mut models = models::open(&settings.models, settings.privacy.policy.emotion)?;
+    let pipeline_models = models::open(&settings.models, settings.privacy.policy.emotion)?;
+    let (mut networks, mut detector) = Bare::open(settings)?;
     let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
     decoder.decode(&frame, &mut decoded)?;
-    let faces = models.detector.detect(&decoded)?;
+    let faces = detector.detect(&decoded)?;
+    networks.detectors()?;
     let mut vision =
         Vision::new(pipeline_models.detector, pipeline_models.emotion, settings.vision(), Moment::ZERO);
     let mut report = Report { faces: faces.len(), ..Report::default() };
@@ -90,9 +95,8 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     for round in 0..WARM_UP + frames {
         let mut sample = [Duration::ZERO; 6];
         sample[0] = cpu(|| decoder.decode(&frame, &mut decoded).map_err(Into::into))?;
-        sample[2] = cpu(|| models.detector.detect(&decoded).map(drop))?;
-        let used = models.detector.networks_used();
-        sample[1] = cpu(|| networks.detectors(&used))?;
+        sample[2] = cpu(|| detector.detect(&decoded).map(drop))?;
+        sample[1] = cpu(|| networks.detectors())?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
             sample[3] = cpu(|| networks.emotion())?;
             sample[4] = cpu(|| model.read(&decoded, face, Flip::Mirrored).map(drop))?;
@@ -137,28 +141,62 @@ fn encode(picture: &RgbImage) -> anyhow::Result<Frame> {
 
 /// The networks without anything around them.
 struct Bare {
-    detectors: Vec<Network>,
+    detectors: Vec<(Network, Runs)>,
     emotion: Option<Network>,
 }
 
-impl Bare {
-    fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let models = models::open(&settings.models, settings.privacy.emotion())?;
-        let load = |name: &str| -> anyhow::Result<Network> {
-            let path = models::manifest_path(&settings.models.directory, name);
-            Ok(Network::load(Manifest::read(&path)?)?)
-        };
-        Ok(Self {
-            detectors: models.info[..models.detectors]
-                .iter()
-                .map(|m| load(&m.name))
-                .collect::<Result<_, _>>()?,
-            emotion: models.emotion.is_some().then(|| load(&settings.models.emotion)).transpose()?,
-        })
+/// How often a network of the detector ran that has not been run bare yet.
+type Runs = Arc<AtomicU32>;
+
+/// One network of the detector, its runs counted.
+struct Counted {
+    detector: BlazeFace,
+    runs: Runs,
+}
+
+impl FaceDetector for Counted {
+    fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.detector.detect(picture)
     }
 
-    fn detectors(&mut self, used: &[usize]) -> anyhow::Result<()> {
-        used.iter().try_for_each(|index| Ok(self.detectors[*index].invoke()?))
+    fn restart(&mut self) {
+        self.detector.restart();
+    }
+
+    fn scrub(&mut self) {
+        self.detector.scrub();
+    }
+}
+
+impl Bare {
+    /// The bare networks, and the detector that counts how often each of its own would run.
+    fn open(settings: &Settings) -> anyhow::Result<(Self, Box<dyn FaceDetector>)> {
+        let folder = &settings.models.directory;
+        let mut runs = Vec::new();
+        let (detector, manifests) = detect::open_wrapped(folder, &settings.models.detector, |detector| {
+            let counter = Runs::default();
+            runs.push(Arc::clone(&counter));
+            Counted { detector, runs: counter }
+        })?;
+        let networks = manifests.into_iter().map(Network::load).collect::<Result<Vec<_>, _>>()?;
+        let emotion = if settings.privacy.policy.emotion {
+            let path = models::manifest_path(folder, &settings.models.emotion);
+            Some(Network::load(Manifest::read(&path)?)?)
+        } else {
+            None
+        };
+        Ok((Self { detectors: networks.into_iter().zip(runs).collect(), emotion }, detector))
+    }
+
+    /// Runs each network of the detector as often as it ran since the last call.
+    fn detectors(&mut self) -> anyhow::Result<()> {
+        for (network, runs) in &mut self.detectors {
+            for _ in 0..runs.swap(0, Ordering::Relaxed) {
+                network.invoke()?;
+            }
+        }
+        Ok(())
     }
 
     fn emotion(&mut self) -> anyhow::Result<()> {

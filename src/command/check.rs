@@ -58,18 +58,18 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
 
 fn site(settings: &Settings) -> String {
     let privacy = &settings.privacy;
-    let emotion = match (&privacy.legal_basis, privacy.emotion()) {
-        (Some(basis), true) if privacy.site.forbids_emotion() => format!("emotion on, because {basis:?}"),
+    let emotion = match (privacy.exemption(), privacy.policy.emotion) {
+        (Some(basis), true) => format!("emotion on, because {basis:?}"),
         (_, true) => "emotion on".to_owned(),
         (_, false) => {
             "emotion off (EU AI Act Art. 5(1)(f)): faces are counted, no emotion model is opened".to_owned()
         }
     };
-    format!("site {}, {emotion}, at least {} people a window", privacy.site.name(), privacy.min_people)
+    format!("site {}, {emotion}, at least {} people a window", privacy.site.name(), privacy.policy.min_people)
 }
 
 fn models(settings: &Settings) -> anyhow::Result<String> {
-    let models = models::open(&settings.models, settings.privacy.emotion())?;
+    let models = models::open(&settings.models, settings.privacy.policy.emotion)?;
     let names: Vec<_> = models.info.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
     Ok(names.join(", "))
 }

@@ -10,14 +10,12 @@ mod vision;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::capture::CameraSettings;
 use crate::capture::replay::Speed;
 use crate::publish::settings::MqttSettings;
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
+use emotiond_core::report::policy::{Policy, Site};
 use emotiond_core::report::trigger::TriggerSettings;
 
 /// Where the configuration is looked for if none is named.
@@ -25,42 +23,6 @@ pub const DEFAULT_PATH: &str = "/etc/emotiond/emotiond.toml";
 
 /// The commented default configuration, as `emotiond config` prints it and packages install it.
 pub const EXAMPLE: &str = include_str!("../../systemd/emotiond.toml");
-
-/// Where the device stands, which decides what the law allows it to do.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Site {
-    /// A private home.
-    Home,
-    /// A shop, kiosk, exhibition or other public place.
-    Retail,
-    /// A study whose participants have agreed.
-    Research,
-    /// A school, university or other place of education.
-    Education,
-    /// A place of work.
-    Workplace,
-}
-
-impl Site {
-    /// Whether EU AI Act Art. 5(1)(f) forbids to infer emotions here (save for medical or safety reasons).
-    #[must_use]
-    pub fn forbids_emotion(self) -> bool {
-        matches!(self, Self::Education | Self::Workplace)
-    }
-
-    /// The name in the configuration and on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Home => "home",
-            Self::Retail => "retail",
-            Self::Research => "research",
-            Self::Education => "education",
-            Self::Workplace => "workplace",
-        }
-    }
-}
 
 /// Where summaries go.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -72,17 +34,15 @@ pub enum Destination {
     Stdout,
 }
 
-/// What is withheld, and why emotion may be read at all.
+/// What may be said of people at this site, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PrivacySettings {
-    /// Where the device stands.
+    /// Where the device is installed.
     pub site: Site,
-    /// Windows with fewer people carry no emotion.
-    pub min_people: u32,
     /// Why emotions may be inferred in education or at work.
     pub legal_basis: Option<String>,
-    /// Whether the share of faces turned to the camera is published.
-    pub facing: bool,
+    /// What follows from both, and from what the operator wants withheld.
+    pub policy: Policy,
 }
 
 impl PrivacySettings {
@@ -90,21 +50,21 @@ impl PrivacySettings {
     #[must_use]
     pub fn notice(&self, window: Duration) -> String {
         let window = humantime::format_duration(window);
+        let Policy { emotion, facing, min_people } = self.policy;
         let mut notice = "A camera counts faces here".to_owned();
-        if self.facing {
+        if facing {
             notice += ", notes whether they are turned to it,";
         }
-        notice += if self.emotion() {
+        notice += if emotion {
             " and estimates the expressions they show."
         } else {
             " and does not estimate what they show."
         };
-        if let Some(basis) = self.legal_basis.as_ref().filter(|_| self.site.forbids_emotion()) {
+        if let Some(basis) = self.exemption() {
             notice += &format!(" Why expressions may be estimated here: {}.", basis.trim_end_matches('.'));
         }
-        if self.emotion() && self.min_people > 1 {
-            notice +=
-                &format!(" Expressions are published only of {} or more people at once.", self.min_people);
+        if emotion && min_people > 1 {
+            notice += &format!(" Expressions are published only of {min_people} or more people at once.");
         }
         notice += &format!(
             " Numbers about {window} at a time leave the device, and events. No picture is stored or sent, and nobody is \
@@ -114,10 +74,10 @@ impl PrivacySettings {
         notice
     }
 
-    /// Whether emotion models may be opened.
+    /// The legal basis that the operator claims, where emotion would be forbidden without one.
     #[must_use]
-    pub fn emotion(&self) -> bool {
-        !self.site.forbids_emotion() || self.legal_basis.is_some()
+    pub fn exemption(&self) -> Option<&str> {
+        self.legal_basis.as_deref().filter(|_| self.site.forbids_emotion())
     }
 }
 

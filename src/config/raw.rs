@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use emotiond_core::report::policy::Site;
 use serde::{Deserialize, Deserializer};
-
-use super::Site;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]

@@ -145,12 +145,12 @@ fn emotion_is_forbidden_in_education_and_at_work_unless_a_reason_is_given() {
         [("home", true), ("retail", true), ("research", true), ("education", false), ("workplace", false)]
     {
         let privacy = parse(&format!("site = \"{site}\"")).unwrap().privacy;
-        assert_eq!((privacy.emotion(), privacy.facing), (emotion, emotion), "{site}");
+        assert_eq!((privacy.policy.emotion, privacy.policy.facing), (emotion, emotion), "{site}");
         let text = format!("site = \"{site}\"\n[privacy]\nlegal_basis = \"fatigue warning, safety\"\n");
-        assert!(parse(&text).unwrap().privacy.emotion(), "{site}");
+        assert!(parse(&text).unwrap().privacy.policy.emotion, "{site}");
     }
-    let asked = parse("site = \"education\"\n[privacy]\nfacing = true\n").unwrap().privacy;
-    assert!(asked.facing && !asked.emotion());
+    let asked = parse("site = \"education\"\n[privacy]\nfacing = true\n").unwrap().privacy.policy;
+    assert!(asked.facing && !asked.emotion);
 }
 
 #[test]

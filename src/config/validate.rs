@@ -17,6 +17,7 @@ use crate::publish::settings::{
 };
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
+use emotiond_core::report::policy::Policy;
 
 /// The most windows that are kept on disk.
 const MOST_KEPT: f64 = 1e6;
@@ -29,19 +30,14 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         );
     };
     let device = device(file.device)?;
-    let privacy = PrivacySettings {
-        site,
-        min_people: within("privacy.min_people", file.privacy.min_people, 1, 1000)?,
-        legal_basis: match file.privacy.legal_basis {
-            Some(text) if text.trim().is_empty() => {
-                bail!(
-                    "`privacy.legal_basis` is empty: state the medical or safety reason, or leave the key out"
-                )
-            }
-            other => other,
-        },
-        facing: file.privacy.facing.unwrap_or(!site.forbids_emotion()),
-    };
+    let min_people = within("privacy.min_people", file.privacy.min_people, 1, 1000)?;
+    let legal_basis = file.privacy.legal_basis;
+    ensure!(
+        legal_basis.as_ref().is_none_or(|text| !text.trim().is_empty()),
+        "`privacy.legal_basis` is empty: state the medical or safety reason, or leave the key out"
+    );
+    let policy = Policy::new(site, legal_basis.is_some(), file.privacy.facing, min_people);
+    let privacy = PrivacySettings { site, legal_basis, policy };
     let camera = camera(file.camera, overrides.speed())?;
     let summary = file.summary;
     let second = Duration::from_secs(1);

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use emotiond_core::report::summary::{EmotionPolicy, SummarySettings};
-use emotiond_core::report::trigger::Gate;
+use emotiond_core::report::summary::SummarySettings;
 use emotiond_core::track::TrackerSettings;
 
 use super::Settings;
@@ -13,8 +12,6 @@ impl Settings {
     /// What vision needs to know of them.
     #[must_use]
     pub fn vision(&self) -> VisionSettings {
-        let privacy = &self.privacy;
-        let emotion = if privacy.emotion() { EmotionPolicy::Allowed } else { EmotionPolicy::Forbidden };
         // Two frames may be missed before a face is no longer there.
         let three_frames = Duration::from_secs_f64(3.0 / self.camera.mode.rate);
         let tracker = TrackerSettings::default();
@@ -22,9 +19,7 @@ impl Settings {
         let summary = SummarySettings {
             window: self.window,
             hold: SummarySettings::default().hold.max(three_frames),
-            emotion,
-            facing: privacy.facing,
-            min_people: privacy.min_people,
+            policy: self.privacy.policy,
             ..SummarySettings::default()
         };
         VisionSettings {
@@ -33,7 +28,6 @@ impl Settings {
             tracker,
             summary,
             triggers: self.triggers.clone(),
-            gate: Gate { emotion, facing: privacy.facing, min_people: privacy.min_people },
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::error::ModelError;
-use emotiond_core::report::observation::Expression;
+use emotiond_core::report::expression::Expression;
 
 /// A checked manifest.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::{Map, Value, json};
 
-use emotiond_core::report::observation::Expression;
+use emotiond_core::report::expression::Expression;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::payload::Topic;
 

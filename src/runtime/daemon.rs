@@ -255,8 +255,8 @@ impl<'a> Daemon<'a> {
     fn answer(&self, request: &Request) -> Message {
         let encoder = self.session.reports.encoder();
         let answer = match request.asked {
-            Asked::Info => request.answer(&encoder.signed(&self.info)),
-            Asked::Health => request.answer(&encoder.signed(&self.health())),
+            Asked::Info => request.answer(&encoder.enveloped(&self.info)),
+            Asked::Health => request.answer(&encoder.enveloped(&self.health())),
             Asked::Summary => match self.session.reports.last_summary() {
                 Some(summary) => request.answer(&summary),
                 None => return request.refusal("no window has closed yet"),
@@ -342,7 +342,7 @@ fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<
             health_interval: HEALTH,
             expressions: &info.capabilities.expressions,
             valence_arousal: info.capabilities.valence_arousal,
-            facing: settings.privacy.facing,
+            facing: settings.privacy.policy.facing,
             triggers: &info.triggers,
             commands: settings.mqtt.commands,
         };
@@ -361,14 +361,14 @@ fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<
 fn log_privacy(settings: &Settings) {
     let privacy = &settings.privacy;
     let site = privacy.site.name();
-    match (&privacy.legal_basis, privacy.emotion()) {
-        (Some(basis), true) if privacy.site.forbids_emotion() => {
+    match (privacy.exemption(), privacy.policy.emotion) {
+        (Some(basis), true) => {
             log::warn!("site {site}: emotion is inferred on the legal basis {basis:?}");
         }
-        (_, true) if privacy.min_people > 1 => {
+        (_, true) if privacy.policy.min_people > 1 => {
             log::info!(
                 "site {site}: emotion is read, and published of {} or more people at once",
-                privacy.min_people
+                privacy.policy.min_people
             );
         }
         (_, true) => log::info!("site {site}: emotion is read and published"),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use emotiond_core::report::observation::Vocabulary;
+
 use emotiond_core::report::payload::{
-    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, Privacy,
+    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo,
 };
+use emotiond_core::report::score::Vocabulary;
 use emotiond_core::report::summary::Summary;
 use emotiond_core::report::trigger::TriggerEvent;
 
@@ -110,10 +111,8 @@ pub fn info(settings: &Settings, models: Vec<ModelInfo>, vocabulary: &Arc<Vocabu
         version: env!("CARGO_PKG_VERSION").to_owned(),
         models,
         site: privacy.site.name().to_owned(),
-        privacy: Privacy {
-            emotion: privacy.emotion(),
-            facing: privacy.facing,
-            min_people: privacy.min_people,
+        privacy: PrivacyInfo {
+            policy: privacy.policy,
             legal_basis: privacy.legal_basis.clone(),
             notice: privacy.notice(settings.window),
         },

@@ -31,30 +31,36 @@ pub trait FaceDetector: Send {
 
     /// Forgets what is left in memory of the last picture, for which its networks run once more.
     fn scrub(&mut self) {}
-
-    /// The names of the networks it can run.
-    fn networks(&self) -> Vec<String>;
-
-    /// Which of [`FaceDetector::networks`] the last picture took, one entry for each time a network ran.
-    fn networks_used(&self) -> Vec<usize>;
 }
 
 /// The detector's name that stands for [`NearFar`] over these two.
 const AUTO: (&str, &str, &str) = ("auto", "blazeface-short", "blazeface-back");
 
 /// Opens a detector by the name of its manifest in `folder` or by the manifest's path, or, as `auto`, the pair that
-/// looks near with one network and far with the other. Also gives the manifests of the opened files.
+/// looks near with one network and far with the other. Also returns the manifests of the opened files.
 ///
 /// # Errors
 /// If a model is missing or does not fit its manifest.
 pub fn open(folder: &Path, name: &str) -> Result<(Box<dyn FaceDetector>, Vec<Manifest>), ModelError> {
+    open_wrapped(folder, name, |network| network)
+}
+
+/// Opens a detector as [`open`] does, with a wrapper around each of its networks, in the order of their manifests.
+///
+/// # Errors
+/// See [`open`].
+pub fn open_wrapped<D: FaceDetector + 'static>(
+    folder: &Path,
+    name: &str,
+    mut wrap: impl FnMut(BlazeFace) -> D,
+) -> Result<(Box<dyn FaceDetector>, Vec<Manifest>), ModelError> {
     let load = |name: &str| BlazeFace::load(&manifest::locate(folder, name));
     if name == AUTO.0 {
         let (near, far) = (load(AUTO.1)?, load(AUTO.2)?);
         let manifests = vec![near.manifest().clone(), far.manifest().clone()];
-        return Ok((Box::new(NearFar::new(near, far)), manifests));
+        return Ok((Box::new(NearFar::new(wrap(near), wrap(far))), manifests));
     }
     let detector = load(name)?;
     let manifests = vec![detector.manifest().clone()];
-    Ok((Box::new(detector), manifests))
+    Ok((Box::new(wrap(detector)), manifests))
 }

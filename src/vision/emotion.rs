@@ -13,7 +13,7 @@ use crate::capture::frame::warp::{Cropper, Square};
 use crate::inference::manifest::{Align, Crop, Head, Manifest, Task};
 use crate::inference::{ModelError, Network};
 use emotiond_core::geometry::{Face, Point};
-use emotiond_core::report::observation::{Emotion, Vocabulary};
+use emotiond_core::report::score::{Scores, Vocabulary};
 
 /// How a face is shown to a model.
 ///
@@ -47,16 +47,16 @@ pub trait EmotionModel: Send {
     ///
     /// # Errors
     /// If the network cannot be run.
-    fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Emotion>;
+    fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Scores>;
 
     /// The mean of both looks: twice the work of [`read`](Self::read), for a picture that has no next one.
     ///
     /// # Errors
     /// If the network cannot be run.
-    fn read_both_ways(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Emotion> {
-        let mut emotion = self.read(picture, face, Flip::Plain)?;
-        emotion.approach(&self.read(picture, face, Flip::Mirrored)?, 0.5);
-        Ok(emotion)
+    fn read_both_ways(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<Scores> {
+        let mut scores = self.read(picture, face, Flip::Plain)?;
+        scores.approach(&self.read(picture, face, Flip::Mirrored)?, 0.5);
+        Ok(scores)
     }
 
     /// Forgets what is left in memory of the last face.
@@ -108,7 +108,7 @@ impl EmotionModel for TfliteEmotion {
         Arc::clone(&self.vocabulary)
     }
 
-    fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Emotion> {
+    fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Scores> {
         let input = &self.network.manifest().input;
         let square = square(&self.crop, face);
         self.cropper.crop(picture, &square, input.width, input.height, &mut self.pixels);
@@ -128,7 +128,7 @@ impl EmotionModel for TfliteEmotion {
                 source.map_or(&[][..], |(index, start, len)| &self.outputs[index][start..start + len])
             })
             .collect();
-        heads::read(&self.heads, &values)
+        heads::read(&self.heads, &self.vocabulary, &values)
             .with_context(|| format!("failed to read the outputs of {}", self.network.manifest().name))
     }
 

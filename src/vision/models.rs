@@ -25,10 +25,8 @@ pub struct Models {
     pub detector: Box<dyn FaceDetector>,
     /// Reads emotion; `None` where the site forbids it.
     pub emotion: Option<Box<dyn EmotionModel>>,
-    /// Name, version and digest of each opened file, the detector's first.
+    /// Name, version and digest of each opened file.
     pub info: Vec<ModelInfo>,
-    /// How many of them are the detector's.
-    pub detectors: usize,
 }
 
 /// Opens the models; where the site forbids `emotion`, that model's files are not even looked for.
@@ -39,7 +37,6 @@ pub fn open(settings: &ModelSettings, emotion: bool) -> Result<Models, ModelErro
     let folder = &settings.directory;
     let (detector, manifests) = detect::open(folder, &settings.detector)?;
     let mut info: Vec<ModelInfo> = manifests.iter().map(describe).collect();
-    let detectors = info.len();
     let emotion: Option<Box<dyn EmotionModel>> = if emotion {
         let model = TfliteEmotion::load(&manifest_path(folder, &settings.emotion))?;
         info.push(describe(model.manifest()));
@@ -47,7 +44,7 @@ pub fn open(settings: &ModelSettings, emotion: bool) -> Result<Models, ModelErro
     } else {
         None
     };
-    Ok(Models { detector, emotion, info, detectors })
+    Ok(Models { detector, emotion, info })
 }
 
 fn describe(manifest: &Manifest) -> ModelInfo {

@@ -17,11 +17,10 @@ use crate::vision::detect::FaceDetector;
 use crate::vision::emotion::{EmotionModel, Flip};
 use emotiond_core::Moment;
 use emotiond_core::geometry::Face;
-use emotiond_core::report::observation::{
-    CameraState, FrameAnalysis, Observation, Skipped, TrackId, Vocabulary,
-};
+use emotiond_core::report::observation::{CameraState, FrameAnalysis, Observation, Skipped, TrackId};
+use emotiond_core::report::score::Vocabulary;
 use emotiond_core::report::summary::{Summary, SummarySettings, Windows};
-use emotiond_core::report::trigger::{Gate, Signals, TriggerEvent, TriggerSettings, Triggers};
+use emotiond_core::report::trigger::{Signal, Signals, TriggerEvent, TriggerSettings, Triggers};
 use emotiond_core::smooth::Smoother;
 use emotiond_core::track::{Tracker, TrackerSettings};
 
@@ -36,13 +35,11 @@ pub struct VisionSettings {
     pub tracker: TrackerSettings,
     /// Windows.
     pub summary: SummarySettings,
-    /// Events.
+    /// Events; the policy of windows is theirs, too.
     pub triggers: Vec<TriggerSettings>,
-    /// What privacy lets through to them.
-    pub gate: Gate,
 }
 
-/// What vision has to tell the world.
+/// What vision hands on to be published.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A window has closed.
@@ -82,8 +79,10 @@ impl Vision {
         settings: VisionSettings,
         start: Moment,
     ) -> Self {
+        let vocabulary = emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
+        warn_of_silent(&settings.triggers, &vocabulary);
         Self {
-            vocabulary: emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default(),
+            vocabulary,
             detector,
             emotion,
             flip: Flip::Plain,
@@ -128,7 +127,7 @@ impl Vision {
     /// Takes note of a change of the camera's state.
     pub fn camera_changed(&mut self, at: Moment, state: CameraState) {
         if state != CameraState::Ok {
-            // Who is there when pictures come back is anybody's guess.
+            // Whoever is there when pictures come back may be somebody else.
             self.tracker.clear();
             self.detector.restart();
             self.detector.scrub();
@@ -190,14 +189,14 @@ impl Vision {
         self.remove_retired();
         let analysis = self.observe(at, &faces, &tracks)?;
         self.windows.frame(&analysis);
-        let events = self.triggers.update(at, &Signals::of(&analysis, &self.settings.gate));
+        let events = self.triggers.update(at, &Signals::of(&analysis, &self.settings.summary.policy));
         self.outcomes.extend(events.into_iter().map(Outcome::Event));
         self.timing.frame.add(started.elapsed());
         wipe(&mut self.picture);
         Ok(())
     }
 
-    /// Closes the windows that have ended by `now`, and gives what there is to publish.
+    /// Closes the windows that have ended by `now`, and returns what there is to publish.
     pub fn advance(&mut self, now: Moment) -> Vec<Outcome> {
         let summaries = self.windows.advance(now);
         self.outcomes.extend(summaries.into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
@@ -223,20 +222,20 @@ impl Vision {
             let turned = face.turned();
             skipped.small += u32::from(small);
             skipped.turned += u32::from(turned && !small);
-            let emotion = match &mut self.emotion {
+            let scores = match &mut self.emotion {
                 Some(model) if !small && !turned => {
                     classified += 1;
                     Some(self.smoother.update(track, at, &model.read(&self.picture, face, self.flip)?))
                 }
                 _ => None,
             };
-            observations.push(Observation { track, facing: face.facing(), emotion });
+            observations.push(Observation { track, facing: face.facing(), scores });
         }
         self.flip = self.flip.other();
         if classified > 0 {
             self.timing.emotion.add(started.elapsed() / classified);
         }
-        Ok(FrameAnalysis { at, faces: observations, skipped, vocabulary: Arc::clone(&self.vocabulary) })
+        Ok(FrameAnalysis { at, faces: observations, skipped })
     }
 
     fn remove_retired(&mut self) {
@@ -256,6 +255,18 @@ impl Vision {
             }
             self.camera = state;
             self.windows.camera(at, state);
+        }
+    }
+}
+
+/// Warns of triggers on scores that nothing reads.
+fn warn_of_silent(triggers: &[TriggerSettings], vocabulary: &Vocabulary) {
+    for TriggerSettings { name, signal, .. } in triggers {
+        if matches!(signal, Signal::Score(score) if vocabulary.place(score).is_none()) {
+            log::warn!(
+                "the trigger {name:?} never fires: its signal {signal} is not among the scores of the emotion model, or \
+                 the site forbids emotion"
+            );
         }
     }
 }

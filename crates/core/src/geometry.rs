@@ -55,10 +55,10 @@ pub struct Face {
 }
 
 /// Degrees of yaw up to which a head counts as turned towards the camera.
-pub const FACING: f32 = 25.0;
+pub(crate) const FACING: f32 = 25.0;
 
 /// Degrees of yaw beyond which half of a face is hidden and its expression cannot be read.
-pub const TURNED: f32 = 55.0;
+pub(crate) const TURNED: f32 = 55.0;
 
 /// Distance of the nose tip from the plane of the eyes, in units of the distance between the eyes.
 ///
@@ -81,7 +81,7 @@ impl Face {
     /// Eyes `2a` apart and a nose tip `d` before their plane, turned by yaw under a distant camera, appear `2a·cos(yaw)`
     /// apart with the nose `d·sin(yaw)` beside their middle. The ratio of what is seen gives the tangent.
     #[must_use]
-    pub fn yaw(&self) -> f32 {
+    pub(crate) fn yaw(&self) -> f32 {
         let [right, left, nose, ..] = self.keypoints;
         let (across, down) = (left.x - right.x, left.y - right.y);
         let distance = libm::hypotf(across, down);

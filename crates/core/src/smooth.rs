@@ -8,13 +8,14 @@ use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use crate::moment::Moment;
-use crate::report::observation::{Emotion, TrackId};
+use crate::report::observation::TrackId;
+use crate::report::score::Scores;
 
 /// Smooths the scores of all tracks.
 #[derive(Debug)]
 pub struct Smoother {
     time_constant: Duration,
-    tracks: BTreeMap<TrackId, (Moment, Emotion)>,
+    tracks: BTreeMap<TrackId, (Moment, Scores)>,
 }
 
 impl Smoother {
@@ -24,9 +25,9 @@ impl Smoother {
         Self { time_constant, tracks: BTreeMap::new() }
     }
 
-    /// The smoothed scores of a track after a new reading. The first reading of a track, and the first of a head
-    /// that had none before, pass unchanged. A second reading of the same moment changes nothing.
-    pub fn update(&mut self, track: TrackId, at: Moment, reading: &Emotion) -> Emotion {
+    /// The smoothed scores of a track after a new reading. The first reading of a track passes unchanged. A
+    /// second reading of the same moment changes nothing.
+    pub fn update(&mut self, track: TrackId, at: Moment, reading: &Scores) -> Scores {
         let Some((seen, state)) = self.tracks.get_mut(&track) else {
             self.tracks.insert(track, (at, reading.clone()));
             return reading.clone();
@@ -45,18 +46,6 @@ impl Smoother {
     /// Drops what is kept of a track that is over.
     pub fn remove(&mut self, track: TrackId) {
         self.tracks.remove(&track);
-    }
-
-    /// The number of tracks something is kept of.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.tracks.len()
-    }
-
-    /// Whether nothing is kept.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tracks.is_empty()
     }
 }
 

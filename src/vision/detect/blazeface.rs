@@ -100,14 +100,6 @@ impl FaceDetector for BlazeFace {
     fn scrub(&mut self) {
         let _ran = self.network.scrub();
     }
-
-    fn networks(&self) -> Vec<String> {
-        vec![self.manifest().name.clone()]
-    }
-
-    fn networks_used(&self) -> Vec<usize> {
-        vec![0]
-    }
 }
 
 fn to_picture(fit: &Fit, face: &Face) -> Face {

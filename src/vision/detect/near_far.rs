@@ -44,8 +44,6 @@ pub struct NearFar<N, F> {
     look_on: u32,
     /// How many faces the near one found last.
     found: usize,
-    /// The networks of the last picture, one entry for each run.
-    used: Vec<usize>,
 }
 
 impl<N: FaceDetector, F: FaceDetector> NearFar<N, F> {
@@ -53,18 +51,17 @@ impl<N: FaceDetector, F: FaceDetector> NearFar<N, F> {
     #[must_use]
     pub fn new(near: N, far: F) -> Self {
         let second_look = SecondLook::default();
-        Self { near, far, second_look, rest: 0, look_on: 0, found: 0, used: Vec::new() }
+        Self { near, far, second_look, rest: 0, look_on: 0, found: 0 }
     }
 
     fn confirmed(&mut self, picture: &RgbImage, face: &Face) -> anyhow::Result<bool> {
-        self.second_look.confirms(&mut self.near, picture, face, &mut self.used)
+        self.second_look.confirms(&mut self.near, picture, face)
     }
 }
 
 impl<N: FaceDetector, F: FaceDetector> FaceDetector for NearFar<N, F> {
     fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
         let near = self.near.detect(picture)?;
-        self.used = self.near.networks_used();
         let changed = std::mem::replace(&mut self.found, near.len()) != near.len();
         let sure = near.iter().all(|face| face.score >= SURE);
         if sure && !changed && self.rest > 0 {
@@ -72,8 +69,6 @@ impl<N: FaceDetector, F: FaceDetector> FaceDetector for NearFar<N, F> {
             return Ok(near);
         }
         let far = self.far.detect(picture)?;
-        let first = self.near.networks().len();
-        self.used.extend(self.far.networks_used().into_iter().map(|index| first + index));
 
         let mut faces = Vec::with_capacity(near.len() + far.len());
         let mut only_far = false;
@@ -109,14 +104,6 @@ impl<N: FaceDetector, F: FaceDetector> FaceDetector for NearFar<N, F> {
     fn scrub(&mut self) {
         self.near.scrub();
         self.far.scrub();
-    }
-
-    fn networks(&self) -> Vec<String> {
-        self.near.networks().into_iter().chain(self.far.networks()).collect()
-    }
-
-    fn networks_used(&self) -> Vec<usize> {
-        self.used.clone()
     }
 }
 

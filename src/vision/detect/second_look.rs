@@ -37,13 +37,12 @@ impl Default for SecondLook {
 }
 
 impl SecondLook {
-    /// Whether `near` finds a face of a picture again. Appends to `used` the networks that this takes.
+    /// Whether `near` finds a face of a picture again.
     pub fn confirms(
         &mut self,
         near: &mut impl FaceDetector,
         picture: &RgbImage,
         face: &Face,
-        used: &mut Vec<usize>,
     ) -> anyhow::Result<bool> {
         if picture.is_empty() {
             return Ok(false);
@@ -57,7 +56,6 @@ impl SecondLook {
             let found = near.detect(&self.square);
             self.square.as_mut().zeroize();
             let found = found?;
-            used.extend(near.networks_used());
             let expected = in_the_middle(width / side, height / side);
             let again = found.iter().filter(|found| found.bounds.iou(&expected) > AGAIN);
             let Some(score) = again.map(|found| found.score).max_by(f32::total_cmp) else {

@@ -1,24 +1,23 @@
 //! From the numbers of a network's outputs to emotion scores.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 
 use crate::inference::manifest::{Activation, Head};
-use emotiond_core::report::observation::{Emotion, Expression, Vocabulary};
+use emotiond_core::report::expression::Expression;
+use emotiond_core::report::score::{ACTION_UNITS, EXPRESSION, ScoreHead, Scores, Vocabulary};
 
-/// What a set of heads can say.
+/// What a set of heads can say; one head of the vocabulary for each.
 #[must_use]
 pub fn vocabulary(heads: &[Head]) -> Vocabulary {
-    let mut vocabulary = Vocabulary::default();
-    for head in heads {
-        match head {
-            Head::Expression { labels, .. } => {
-                vocabulary.expressions = Expression::ALL.into_iter().filter(|e| labels.contains(e)).collect();
-            }
-            Head::ActionUnits { labels, .. } => vocabulary.action_units.clone_from(labels),
-            Head::ValenceArousal { .. } | Head::Circumplex { .. } => vocabulary.valence_arousal = true,
-        }
-    }
-    vocabulary
+    let described = |head: &Head| match head {
+        Head::Expression { labels, .. } => ScoreHead::expression(labels),
+        Head::ActionUnits { labels, .. } => ScoreHead::action_units(labels),
+        Head::ValenceArousal { .. } | Head::Circumplex { .. } => ScoreHead::valence_arousal(),
+    };
+    Vocabulary::new(heads.iter().map(described).collect())
 }
 
 /// The number of values a head takes from its tensor; `None` for a read-out, which takes none.
@@ -32,47 +31,51 @@ pub fn values(head: &Head) -> Option<usize> {
     }
 }
 
-/// The scores that heads read from their values, given in the order of the heads (nothing for a read-out).
+/// The scores that heads read from their values, given in the order of the heads (nothing for a read-out), described by
+/// their [`vocabulary`].
 ///
 /// # Errors
 /// If a network gave something that is not a number, or a distribution without mass.
-pub fn read(heads: &[Head], values: &[&[f32]]) -> Result<Emotion> {
+pub fn read(heads: &[Head], vocabulary: &Arc<Vocabulary>, values: &[&[f32]]) -> Result<Scores> {
     if values.iter().copied().flatten().any(|value| value.is_nan()) {
         bail!("the network gave something that is not a number; its file may be damaged");
     }
-    let mut emotion = Emotion { expression: None, valence_arousal: None, action_units: Vec::new() };
-    for (head, values) in heads.iter().zip(values) {
+    let mut scores = vec![0.0; vocabulary.scores()];
+    for ((head, values), (_, range)) in heads.iter().zip(values).zip(vocabulary.heads()) {
+        let scores = &mut scores[range];
         match head {
             Head::Expression { labels, activation, temperature, prior, .. } => {
                 let probabilities = distribution(values, *activation, *temperature, prior.as_deref())?;
-                let mut expression = [0.0; 8];
                 for (label, probability) in labels.iter().zip(probabilities) {
-                    expression[*label as usize] = probability;
+                    // The vocabulary has the labels in wire order, the tensor has them in its own.
+                    scores[labels.iter().filter(|other| *other < label).count()] = probability;
                 }
-                emotion.expression = Some(expression);
             }
-            Head::ActionUnits { activation, .. } => {
-                let activate = |value: &f32| match activation {
-                    Activation::Sigmoid => sigmoid(*value),
-                    _ => value.clamp(0.0, 1.0),
-                };
-                emotion.action_units = values.iter().map(activate).collect();
-            }
-            Head::ValenceArousal { activation, .. } => {
-                let activate = |value: f32| match activation {
-                    Activation::Tanh => value.tanh(),
-                    _ => value.clamp(-1.0, 1.0),
-                };
-                emotion.valence_arousal = Some([activate(values[0]), activate(values[1])]);
-            }
+            Head::ActionUnits { activation, .. } => activate(scores, values, |value| match activation {
+                Activation::Sigmoid => sigmoid(value),
+                _ => value.clamp(0.0, 1.0),
+            }),
+            Head::ValenceArousal { activation, .. } => activate(scores, values, |value| match activation {
+                Activation::Tanh => value.tanh(),
+                _ => value.clamp(-1.0, 1.0),
+            }),
             // Reads the other heads' scores, so after them.
             Head::Circumplex { .. } => {}
         }
     }
-    if let Some(point) = heads.iter().find_map(|head| read_out(head, heads, &emotion)) {
-        emotion.valence_arousal = Some(point);
+    for (head, (_, range)) in heads.iter().zip(vocabulary.heads()) {
+        if let Head::Circumplex { points, action_units } = head {
+            let point = read_out(points, action_units, vocabulary, &scores);
+            scores[range].copy_from_slice(&point);
+        }
     }
-    Ok(emotion)
+    Ok(Scores::new(Arc::clone(vocabulary), scores))
+}
+
+fn activate(scores: &mut [f32], values: &[f32], activation: impl Fn(f32) -> f32) {
+    for (score, value) in scores.iter_mut().zip(values) {
+        *score = activation(*value);
+    }
 }
 
 /// Probabilities that sum to 1: activation, then the prior divided out.
@@ -107,25 +110,25 @@ fn distribution(
 }
 
 /// The expectation of the circumplex points under the expression distribution, moved by the action units.
-fn read_out(head: &Head, heads: &[Head], emotion: &Emotion) -> Option<[f32; 2]> {
-    let Head::Circumplex { points, action_units } = head else { return None };
-    let expression = emotion.expression?;
+fn read_out(
+    points: &BTreeMap<Expression, [f32; 2]>,
+    action_units: &BTreeMap<String, [f32; 2]>,
+    vocabulary: &Vocabulary,
+    scores: &[f32],
+) -> [f32; 2] {
     let mut sum = [0.0; 2];
-    let mut add = |weight: f32, point: &[f32; 2]| {
-        sum[0] += weight * point[0];
-        sum[1] += weight * point[1];
-    };
-    for (label, point) in points {
-        add(expression[*label as usize], point);
-    }
-    let names =
-        heads.iter().find_map(|h| if let Head::ActionUnits { labels, .. } = h { Some(labels) } else { None });
-    for (name, activation) in names.into_iter().flatten().zip(&emotion.action_units) {
-        if let Some(point) = action_units.get(name) {
-            add(*activation, point);
+    let mut add = |head: &str, point_of: &dyn Fn(&str) -> Option<[f32; 2]>| {
+        let Some((head, range)) = vocabulary.head(head) else { return };
+        for (label, weight) in head.labels.iter().zip(&scores[range]) {
+            if let Some(point) = point_of(label) {
+                sum[0] += weight * point[0];
+                sum[1] += weight * point[1];
+            }
         }
-    }
-    Some(sum.map(|value| value.clamp(-1.0, 1.0)))
+    };
+    add(EXPRESSION, &|label| points.get(&label.parse().ok()?).copied());
+    add(ACTION_UNITS, &|label| action_units.get(label).copied());
+    sum.map(|value| value.clamp(-1.0, 1.0))
 }
 
 fn sigmoid(value: f32) -> f32 {
@@ -134,8 +137,6 @@ fn sigmoid(value: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -155,6 +156,14 @@ mod tests {
         }
     }
 
+    fn read(heads: &[Head], values: &[&[f32]]) -> Result<Scores> {
+        super::read(heads, &Arc::new(vocabulary(heads)), values)
+    }
+
+    fn probabilities(scores: &Scores) -> Vec<f32> {
+        scores.head(EXPRESSION).unwrap().1.to_vec()
+    }
+
     proptest! {
         #[test]
         fn a_distribution_sums_to_one_and_follows_its_labels(
@@ -163,11 +172,12 @@ mod tests {
             softmax in any::<bool>(),
         ) {
             let activation = if softmax { Activation::Softmax } else { Activation::Sigmoid };
-            let plain = read(&[expression(&Expression::ALL, activation)], &[&logits]).unwrap().expression.unwrap();
+            let plain = probabilities(&read(&[expression(&Expression::ALL, activation)], &[&logits]).unwrap());
             prop_assert!((plain.iter().sum::<f32>() - 1.0).abs() < 1e-5);
             prop_assert!(plain.iter().all(|p| (0.0..=1.0).contains(p)));
-            let permuted: Vec<f32> = order.iter().map(|e| logits[*e as usize]).collect();
-            let other = read(&[expression(&order, activation)], &[&permuted]).unwrap().expression.unwrap();
+            let place = |e| Expression::ALL.iter().position(|other| other == e).unwrap();
+            let permuted: Vec<f32> = order.iter().map(|e| logits[place(e)]).collect();
+            let other = probabilities(&read(&[expression(&order, activation)], &[&permuted]).unwrap());
             for (a, b) in plain.iter().zip(other) {
                 prop_assert!((a - b).abs() < 1e-6);
             }
@@ -189,11 +199,11 @@ mod tests {
                     action_units: BTreeMap::from([("AU12".to_owned(), [0.9, 0.9])]),
                 },
             ];
-            let emotion = read(&heads, &[&logits, &units, &[]]).unwrap();
-            let [valence, arousal] = emotion.valence_arousal.unwrap();
+            let scores = read(&heads, &[&logits, &units, &[]]).unwrap();
+            let [valence, arousal, happiness, unit] =
+                ["valence", "arousal", "expression.happiness", "action_units.AU12"].map(|name| scores.get(name).unwrap());
             prop_assert!(valence.abs() <= 1.0 && arousal.abs() <= 1.0);
-            let happiness = emotion.expression.unwrap()[Expression::Happiness as usize];
-            let expected = (1.6 * happiness - 0.8 + 0.9 * emotion.action_units[0]).clamp(-1.0, 1.0);
+            let expected = (1.6 * happiness - 0.8 + 0.9 * unit).clamp(-1.0, 1.0);
             prop_assert!((valence - expected).abs() < 1e-4);
         }
     }
@@ -213,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn a_class_the_model_lacks_has_no_probability() {
+    fn a_class_the_model_lacks_has_no_score() {
         let head = [expression(&[Expression::Fear, Expression::Anger], Activation::None)];
-        let scores = read(&head, &[&[0.25, 0.75]]).unwrap().expression.unwrap();
-        assert!((scores[Expression::Anger as usize] - 0.75).abs() < 1e-6);
-        assert_eq!(scores.iter().filter(|p| **p > 0.0).count(), 2);
-        assert_eq!(vocabulary(&head).expressions, [Expression::Anger, Expression::Fear]);
+        let scores = read(&head, &[&[0.25, 0.75]]).unwrap();
+        assert!((scores.get("expression.anger").unwrap() - 0.75).abs() < 1e-6);
+        assert_eq!(scores.get("expression.neutral"), None);
+        assert_eq!(scores.head(EXPRESSION).unwrap().0, ["anger", "fear"]);
     }
 }

@@ -1,6 +1,9 @@
 //! From what was seen in a frame to what a message says.
 
+pub mod expression;
 pub mod observation;
 pub mod payload;
+pub mod policy;
+pub mod score;
 pub mod summary;
 pub mod trigger;

@@ -19,9 +19,10 @@ use alloc::string::String;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use report::{Capabilities, EventPayload, Health, Info, Latency, ModelInfo, Privacy};
+use report::EventPayload;
+pub use report::{Capabilities, Health, Info, Latency, ModelInfo, PrivacyInfo};
 pub use schema::schema_text;
-pub use summary::SummaryPayload;
+use summary::SummaryPayload;
 pub use topic::{DeviceName, InvalidDeviceName};
 
 use crate::Moment;
@@ -29,7 +30,7 @@ use crate::report::summary::Summary;
 use crate::report::trigger::TriggerEvent;
 
 /// The version of the wire format. A field more does not change it; a field less or another meaning does.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// A topic below `emotiond/<device>/`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -139,24 +140,24 @@ impl Encoder {
     /// The `info` message.
     #[must_use]
     pub fn info(&self, info: &Info) -> Message {
-        Message::json(Topic::Info, &self.signed(info))
+        Message::json(Topic::Info, &self.enveloped(info))
     }
 
     /// The `health` message.
     #[must_use]
     pub fn health(&self, health: &Health) -> Message {
-        Message::json(Topic::Health, &self.signed(health))
+        Message::json(Topic::Health, &self.enveloped(health))
     }
 
-    /// A report with the envelope that all JSON messages have, for `info`, `health` and the responses that carry them.
+    /// A report in the envelope that all JSON messages have, for `info`, `health` and the responses that carry them.
     #[must_use]
-    pub fn signed<'a, T: Serialize>(&'a self, report: &'a T) -> impl Serialize + 'a {
-        Signed { schema: SCHEMA, device: &self.device, boot: &self.boot, report }
+    pub fn enveloped<'a, T: Serialize>(&'a self, report: &'a T) -> impl Serialize + 'a {
+        Envelope { schema: SCHEMA, device: &self.device, boot: &self.boot, report }
     }
 }
 
 #[derive(Serialize)]
-struct Signed<'a, T> {
+struct Envelope<'a, T> {
     schema: u32,
     device: &'a str,
     boot: &'a str,

@@ -30,22 +30,16 @@
 mod window;
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::moment::Moment;
-use crate::report::observation::{CameraState, Emotion, FrameAnalysis, Skipped, TrackId, Vocabulary};
+use crate::report::observation::{CameraState, FrameAnalysis, Skipped, TrackId};
+use crate::report::policy::{Policy, Suppressed};
+use crate::report::score::{Scores, Vocabulary};
 use window::Window;
-
-/// Whether the site allows emotion to be summarized.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum EmotionPolicy {
-    /// Allowed.
-    Allowed,
-    /// Forbidden by law or by the operator: presence and counts alone.
-    Forbidden,
-}
 
 /// How windows are cut and what they may say.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,12 +54,8 @@ pub struct SummarySettings {
     pub confirm: u32,
     /// The greatest number of windows without observation that one stall may emit one by one.
     pub backlog: u32,
-    /// Whether the site allows emotion.
-    pub emotion: EmotionPolicy,
-    /// Whether the facing share is published.
-    pub facing: bool,
-    /// A window in which fewer people were seen at once carries no emotion.
-    pub min_people: u32,
+    /// What it may say.
+    pub policy: Policy,
 }
 
 impl Default for SummarySettings {
@@ -76,20 +66,44 @@ impl Default for SummarySettings {
             grace: Duration::from_millis(500),
             confirm: 2,
             backlog: 60,
-            emotion: EmotionPolicy::Allowed,
-            facing: true,
-            min_people: 1,
+            policy: Policy::default(),
         }
     }
 }
 
-/// A mean and the standard deviation over face-seconds.
+/// What the faces of a window showed by one score.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
-    /// Mean, -1..=1.
+pub struct ScoreStatistics {
+    /// Mean over face-seconds, in the range of the score.
     pub mean: f64,
-    /// Standard deviation, 0..=1.
+    /// Standard deviation over face-seconds, 0..=1.
     pub std: f64,
+    /// The greatest smoothed value of any face at any instant.
+    pub peak: f64,
+}
+
+/// What the faces of a window showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreSummary {
+    /// What the numbers are.
+    pub vocabulary: Arc<Vocabulary>,
+    /// One entry for each score, in the order of the vocabulary.
+    pub statistics: Vec<ScoreStatistics>,
+}
+
+impl ScoreSummary {
+    /// The labels and statistics of one head, if the model has it.
+    #[must_use]
+    pub fn head(&self, name: &str) -> Option<(&[String], &[ScoreStatistics])> {
+        let (head, range) = self.vocabulary.head(name)?;
+        Some((&head.labels, &self.statistics[range]))
+    }
+
+    /// The statistics of one score by the name of its signal, such as `valence` or `expression.happiness`.
+    #[must_use]
+    pub fn get(&self, signal: &str) -> Option<ScoreStatistics> {
+        self.vocabulary.place(signal).map(|place| self.statistics[place])
+    }
 }
 
 /// Who was there.
@@ -105,26 +119,6 @@ pub struct Faces {
     pub facing: Option<f64>,
     /// Faces not classified, summed over the frames analysed.
     pub skipped: Skipped,
-}
-
-/// Expression probabilities of a window, indexed by `Expression as usize`; classes the model lacks are to be left out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Expressions {
-    /// Mean over face-seconds; sums to 1.
-    pub distribution: [f64; 8],
-    /// Peak of the smoothed probability of any face.
-    pub intensity: [f64; 8],
-}
-
-/// Why a window with a working camera carries no emotion.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Suppressed {
-    /// Nobody was there.
-    Nobody,
-    /// The site forbids it; said of every window, whoever is there.
-    Site,
-    /// Too few people at once.
-    MinPeople,
 }
 
 /// How far the window is to be trusted.
@@ -152,28 +146,20 @@ pub struct Summary {
     pub end: Moment,
     /// Who was there; `None` if nothing was observed.
     pub faces: Option<Faces>,
-    /// Expressions, if there were scores and nothing suppresses them.
-    pub expression: Option<Expressions>,
-    /// Valence, likewise.
-    pub valence: Option<Spread>,
-    /// Arousal, likewise.
-    pub arousal: Option<Spread>,
-    /// Mean activations over face-seconds, in the order of the vocabulary, likewise.
-    pub action_units: Option<Vec<f64>>,
+    /// What they showed, if there were scores and nothing suppresses them.
+    pub scores: Option<ScoreSummary>,
     /// Why there is no emotion.
     pub suppressed: Option<Suppressed>,
     /// How far to trust it.
     pub quality: Quality,
-    /// The names behind the numbers.
-    pub vocabulary: Arc<Vocabulary>,
 }
 
-/// A face of the frame that now speaks, if its track counts.
+/// A face of the last frame, if its track counts.
 #[derive(Debug)]
-struct Held {
+struct HeldFace {
     track: TrackId,
     facing: bool,
-    emotion: Option<Emotion>,
+    scores: Option<Scores>,
 }
 
 /// Turns scenes and camera states into one summary a window.
@@ -184,12 +170,11 @@ pub struct Windows {
     cursor: Moment,
     current: Window,
     /// The faces of the last frame, and the moment up to which they speak.
-    held: Option<(Vec<Held>, Moment)>,
+    held: Option<(Vec<HeldFace>, Moment)>,
     camera: CameraState,
     camera_since: Moment,
     /// Frames a track was seen in, and when last.
     seen: BTreeMap<TrackId, (u32, Moment)>,
-    vocabulary: Arc<Vocabulary>,
     ready: Vec<Summary>,
 }
 
@@ -206,7 +191,6 @@ impl Windows {
             camera: CameraState::Lost,
             camera_since: start,
             seen: BTreeMap::new(),
-            vocabulary: Arc::default(),
             ready: Vec::new(),
         }
     }
@@ -224,17 +208,14 @@ impl Windows {
         if self.camera != CameraState::Ok || analysis.at < self.camera_since {
             return;
         }
-        if !Arc::ptr_eq(&self.vocabulary, &analysis.vocabulary) {
-            self.vocabulary = Arc::clone(&analysis.vocabulary);
-        }
         let mut faces = Vec::with_capacity(analysis.faces.len());
         for face in &analysis.faces {
             let (frames, last) = self.seen.entry(face.track).or_insert((0, self.cursor));
             *frames = frames.saturating_add(1);
             *last = self.cursor;
             if *frames >= self.settings.confirm {
-                let emotion = face.emotion.clone().filter(Emotion::is_finite);
-                faces.push(Held { track: face.track, facing: face.facing, emotion });
+                let scores = face.scores.clone().filter(Scores::is_finite);
+                faces.push(HeldFace { track: face.track, facing: face.facing, scores });
             }
         }
         self.held = Some((faces, self.cursor + self.settings.hold));
@@ -279,12 +260,6 @@ impl Windows {
         self.ready
     }
 
-    /// When the current window is due, grace included: a caller with nothing else to do can sleep until then.
-    #[must_use]
-    pub fn due(&self) -> Moment {
-        self.current.start + self.settings.window + self.settings.grace
-    }
-
     /// Moves the cursor on, crediting the time passed and closing the windows crossed.
     fn settle(&mut self, to: Moment) {
         while self.cursor < to {
@@ -321,7 +296,7 @@ impl Windows {
 
     fn close(&mut self, end: Moment) {
         let window = core::mem::replace(&mut self.current, Window::new(end));
-        self.ready.push(window.summarize(end, &self.settings, &self.vocabulary));
+        self.ready.push(window.summarize(end, &self.settings.policy));
         // A tracker gives a face up within seconds; a minute is more than enough to remember who counts.
         let horizon = end - Duration::from_secs(60);
         self.seen.retain(|_, (_, last)| *last >= horizon);

@@ -22,7 +22,7 @@ use core::time::Duration;
 
 use crate::moment::Moment;
 
-pub use signal::{Gate, Signal, Signals};
+pub use signal::{Signal, Signals};
 
 /// Which side of the level meets the condition.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +61,7 @@ pub enum Phase {
     End,
 }
 
-/// What a trigger has to say.
+/// The start or the end of what a trigger watches for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TriggerEvent {
     /// The trigger's name.

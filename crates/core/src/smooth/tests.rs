@@ -1,16 +1,22 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::report::expression::Expression;
+use crate::report::score::{ScoreHead, Vocabulary};
 
 const TRACK: TrackId = TrackId(1);
 const TAU: Duration = Duration::from_millis(1000);
 
-fn emotion(scores: [f32; 8], valence: f32) -> Emotion {
-    Emotion {
-        expression: Some(scores),
-        valence_arousal: Some([valence, -valence]),
-        action_units: vec![scores[0]],
-    }
+fn emotion(scores: [f32; 8], valence: f32) -> Scores {
+    let heads = vec![
+        ScoreHead::expression(&Expression::ALL),
+        ScoreHead::valence_arousal(),
+        ScoreHead::action_units(&["AU12".to_owned()]),
+    ];
+    let values = scores.into_iter().chain([valence, -valence, scores[0]]).collect();
+    Scores::new(Arc::new(Vocabulary::new(heads)), values)
 }
 
 fn distribution() -> impl Strategy<Value = [f32; 8]> {
@@ -20,39 +26,30 @@ fn distribution() -> impl Strategy<Value = [f32; 8]> {
 }
 
 /// Readings with the time in milliseconds since the one before.
-fn readings() -> impl Strategy<Value = Vec<(u64, Emotion)>> {
+fn readings() -> impl Strategy<Value = Vec<(u64, Scores)>> {
     let emotion = (distribution(), -1.0_f32..1.0).prop_map(|(scores, valence)| emotion(scores, valence));
     prop::collection::vec((0_u64..3000, emotion), 1..40)
 }
 
-fn run(readings: &[(u64, Emotion)]) -> Vec<Emotion> {
+fn run(readings: &[(u64, Scores)]) -> Vec<Scores> {
     let mut smoother = Smoother::new(TAU);
     let mut at = 0;
-    let step = |(passed, reading): &(u64, Emotion)| {
+    let step = |(passed, reading): &(u64, Scores)| {
         at += passed;
         smoother.update(TRACK, Moment::from_millis(at), reading)
     };
     readings.iter().map(step).collect()
 }
 
-fn close(a: &Emotion, b: &Emotion) -> bool {
-    let numbers = |e: &Emotion| -> Vec<f32> {
-        e.expression
-            .iter()
-            .flatten()
-            .chain(e.valence_arousal.iter().flatten())
-            .chain(&e.action_units)
-            .copied()
-            .collect()
-    };
-    numbers(a).iter().zip(numbers(b)).all(|(a, b)| (a - b).abs() < 1e-4)
+fn close(a: &Scores, b: &Scores) -> bool {
+    a.values().iter().zip(b.values()).all(|(a, b)| (a - b).abs() < 1e-4)
 }
 
 proptest! {
     #[test]
     fn distributions_stay_distributions(readings in readings()) {
         for smoothed in run(&readings) {
-            let scores = smoothed.expression.unwrap();
+            let (_, scores) = smoothed.head("expression").unwrap();
             prop_assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-4);
             prop_assert!(scores.iter().all(|p| (0.0..=1.0).contains(p)));
         }
@@ -88,7 +85,7 @@ fn after_the_time_constant_63_percent_of_a_step_is_through() {
         let mut last = 0.0;
         for frame in 1..=rate {
             let at = Moment::ZERO + TAU * frame / rate;
-            last = smoother.update(TRACK, at, &emotion([0.0; 8], 1.0)).valence_arousal.unwrap()[0];
+            last = smoother.update(TRACK, at, &emotion([0.0; 8], 1.0)).get("valence").unwrap();
         }
         assert!((last - 0.632_12).abs() < 1e-4, "{last} at {rate} frames a second");
     }
@@ -101,7 +98,7 @@ fn tracks_are_apart_and_forgotten() {
     smoother.update(TRACK, Moment::ZERO, &low);
     assert_eq!(smoother.update(TrackId(2), Moment::ZERO, &high), high);
     smoother.remove(TRACK);
-    assert_eq!(smoother.len(), 1);
+    assert_eq!(smoother.tracks.len(), 1);
     assert_eq!(smoother.update(TRACK, Moment::from_millis(1), &high), high);
 }
 

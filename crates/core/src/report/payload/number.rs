@@ -24,19 +24,19 @@ fn round(value: f64, parts: f64) -> f64 {
 /// A probability, a share or an activation, 0 to 1.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Share(
+pub(super) struct Share(
     #[serde(serialize_with = "thousandths")]
     #[schemars(range(min = 0, max = 1))]
-    pub f64,
+    pub(super) f64,
 );
 
 /// A valence or arousal, -1 to 1.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Signed(
+pub(super) struct Signed(
     #[serde(serialize_with = "thousandths")]
     #[schemars(range(min = -1, max = 1))]
-    pub f64,
+    pub(super) f64,
 );
 
 /// Rounds a distribution to thousandths that still sum to 1: all down, then those with the greatest remainder up.

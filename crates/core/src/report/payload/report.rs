@@ -11,7 +11,10 @@ use serde::Serialize;
 
 use super::number::{tenths, thousandths};
 use super::{SCHEMA, Stamp};
-use crate::report::observation::{CameraState, Expression, Vocabulary};
+use crate::report::expression::Expression;
+use crate::report::observation::CameraState;
+use crate::report::policy::Policy;
+use crate::report::score::{ACTION_UNITS, EXPRESSION, VALENCE_AROUSAL, Vocabulary};
 use crate::report::trigger::{Phase, TriggerEvent};
 
 /// A model in use.
@@ -27,13 +30,10 @@ pub struct ModelInfo {
 
 /// What privacy lets through.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Privacy {
-    /// Whether emotion is inferred at all.
-    pub emotion: bool,
-    /// Whether the facing share is published.
-    pub facing: bool,
-    /// Windows with fewer people at once carry no emotion.
-    pub min_people: u32,
+pub struct PrivacyInfo {
+    /// What is published.
+    #[serde(flatten)]
+    pub policy: Policy,
     /// The legal basis that the operator claims for emotion at a site that forbids it by default.
     pub legal_basis: Option<String>,
     /// All of this in plain words, for the notice on the wall.
@@ -53,8 +53,12 @@ pub struct Capabilities {
 
 impl From<&Vocabulary> for Capabilities {
     fn from(vocabulary: &Vocabulary) -> Self {
-        let Vocabulary { expressions, valence_arousal, action_units } = vocabulary.clone();
-        Self { expressions, valence_arousal, action_units }
+        let labels = |head| vocabulary.head(head).map_or(&[][..], |(head, _)| &head.labels);
+        Self {
+            expressions: labels(EXPRESSION).iter().filter_map(|label| label.parse().ok()).collect(),
+            valence_arousal: vocabulary.head(VALENCE_AROUSAL).is_some(),
+            action_units: labels(ACTION_UNITS).to_vec(),
+        }
     }
 }
 
@@ -68,7 +72,7 @@ pub struct Info {
     /// The kind of site, by its name in the config.
     pub site: String,
     /// What privacy lets through.
-    pub privacy: Privacy,
+    pub privacy: PrivacyInfo,
     /// The usual length of a window in seconds.
     #[serde(serialize_with = "thousandths")]
     pub window: f64,
@@ -160,7 +164,7 @@ impl Health {
 
 /// The `event/<trigger>` message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EventPayload {
+pub(super) struct EventPayload {
     schema: u32,
     device: String,
     boot: String,
@@ -183,7 +187,7 @@ pub struct EventPayload {
 impl EventPayload {
     /// An event as it goes on the wire.
     #[must_use]
-    pub fn new(event: &TriggerEvent, device: &str, boot: &str, stamp: &Stamp) -> Self {
+    pub(super) fn new(event: &TriggerEvent, device: &str, boot: &str, stamp: &Stamp) -> Self {
         Self {
             schema: SCHEMA,
             device: device.to_owned(),

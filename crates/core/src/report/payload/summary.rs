@@ -10,13 +10,16 @@ use serde::{Serialize, Serializer};
 
 use super::number::{Share, Signed, apportion, thousandths};
 use super::{SCHEMA, Stamp};
-use crate::report::observation::{CameraState, Expression, Skipped};
-use crate::report::summary::{Expressions, Faces, Spread, Summary, Suppressed};
+use crate::report::expression::Expression;
+use crate::report::observation::{CameraState, Skipped};
+use crate::report::policy::Suppressed;
+use crate::report::score::{ACTION_UNITS, EXPRESSION};
+use crate::report::summary::{Faces, ScoreStatistics, ScoreSummary, Summary};
 
 /// What a device saw in one window of time.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(title = "emotiond summary")]
-pub struct SummaryPayload {
+pub(super) struct SummaryPayload {
     /// Version of the wire format.
     #[schemars(extend("const" = SCHEMA))]
     schema: u32,
@@ -146,8 +149,8 @@ impl Serialize for ActionUnits {
 impl SummaryPayload {
     /// A window as it goes on the wire.
     #[must_use]
-    pub fn new(summary: &Summary, device: &str, boot: &str, sequence: u64, stamp: &Stamp) -> Self {
-        let names = &summary.vocabulary.action_units;
+    pub(super) fn new(summary: &Summary, device: &str, boot: &str, sequence: u64, stamp: &Stamp) -> Self {
+        let scores = summary.scores.as_ref();
         let quality = &summary.quality;
         Self {
             schema: SCHEMA,
@@ -160,15 +163,10 @@ impl SummaryPayload {
                 seconds: (summary.end - summary.start).as_secs_f64(),
             },
             faces: summary.faces.as_ref().map(Into::into),
-            expression: summary
-                .expression
-                .as_ref()
-                .and_then(|scores| ExpressionPayload::new(scores, &summary.vocabulary.expressions)),
-            valence: summary.valence.map(Into::into),
-            arousal: summary.arousal.map(Into::into),
-            action_units: summary.action_units.as_ref().map(|means| {
-                ActionUnits(names.iter().cloned().zip(means.iter().copied().map(Share)).collect())
-            }),
+            expression: scores.and_then(ExpressionPayload::of),
+            valence: scores.and_then(|scores| scores.get("valence")).map(Into::into),
+            arousal: scores.and_then(|scores| scores.get("arousal")).map(Into::into),
+            action_units: scores.and_then(ActionUnits::of),
             suppressed: summary.suppressed.map(|why| match why {
                 Suppressed::Nobody => SuppressedName::Nobody,
                 Suppressed::Site => SuppressedName::Site,
@@ -188,17 +186,30 @@ impl SummaryPayload {
 
 impl ExpressionPayload {
     /// `None` if the model has no expression at all.
-    fn new(scores: &Expressions, classes: &[Expression]) -> Option<Self> {
-        let means: Vec<f64> = classes.iter().map(|class| scores.distribution[*class as usize]).collect();
+    fn of(scores: &ScoreSummary) -> Option<Self> {
+        let (labels, statistics) = scores.head(EXPRESSION)?;
+        let named = labels.iter().zip(statistics);
+        let classes: Vec<(Expression, ScoreStatistics)> =
+            named.filter_map(|(label, statistics)| Some((label.parse().ok()?, *statistics))).collect();
+        let means: Vec<f64> = classes.iter().map(|(_, statistics)| statistics.mean).collect();
         // Before rounding, so that it is right; the first in wire order of two that are equal.
-        let mut ranked: Vec<(Expression, f64)> = classes.iter().copied().zip(means.iter().copied()).collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let intensity = classes.iter().map(|class| (*class, Share(scores.intensity[*class as usize])));
+        let mut ranked = classes.clone();
+        ranked.sort_by(|(a, p), (b, q)| q.mean.total_cmp(&p.mean).then(a.cmp(b)));
+        let expressions = || classes.iter().map(|(expression, _)| *expression);
         Some(Self {
             dominant: ranked.first()?.0,
-            distribution: classes.iter().copied().zip(apportion(&means)).collect(),
-            intensity: intensity.collect(),
+            distribution: expressions().zip(apportion(&means)).collect(),
+            intensity: expressions().zip(classes.iter().map(|(_, seen)| Share(seen.peak))).collect(),
         })
+    }
+}
+
+impl ActionUnits {
+    /// `None` if the model has no action units.
+    fn of(scores: &ScoreSummary) -> Option<Self> {
+        let (labels, statistics) = scores.head(ACTION_UNITS)?;
+        let means = statistics.iter().map(|statistics| Share(statistics.mean));
+        Some(Self(labels.iter().cloned().zip(means).collect()))
     }
 }
 
@@ -209,8 +220,8 @@ impl From<&Faces> for FacesPayload {
     }
 }
 
-impl From<Spread> for SpreadPayload {
-    fn from(spread: Spread) -> Self {
-        Self { mean: Signed(spread.mean), std: Share(spread.std) }
+impl From<ScoreStatistics> for SpreadPayload {
+    fn from(score: ScoreStatistics) -> Self {
+        Self { mean: Signed(score.mean), std: Share(score.std) }
     }
 }

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::number::apportion;
 use super::*;
-use crate::report::observation::{CameraState, Expression, Skipped, Vocabulary};
-use crate::report::summary::{Expressions, Faces, Quality, Spread, Suppressed};
+use crate::report::expression::Expression;
+use crate::report::observation::{CameraState, Skipped};
+use crate::report::policy::{Policy, Suppressed};
+use crate::report::score::{ScoreHead, Vocabulary};
+use crate::report::summary::{Faces, Quality, ScoreStatistics, ScoreSummary};
 use crate::report::trigger::Phase;
 
 /// 2026-11-23T10:15:30Z, 100 s after the start.
@@ -20,9 +23,23 @@ fn encoder() -> Encoder {
     Encoder::new("hall".to_owned(), "b8c1".to_owned())
 }
 
+/// All expressions but contempt, valence and arousal, and three action units in an order of their own.
+fn scores() -> ScoreSummary {
+    let expressions: Vec<_> = Expression::ALL.into_iter().filter(|e| *e != Expression::Contempt).collect();
+    let action_units = ["AU12", "AU1", "AU25"].map(str::to_owned);
+    let vocabulary = Arc::new(Vocabulary::new(vec![
+        ScoreHead::expression(&expressions),
+        ScoreHead::valence_arousal(),
+        ScoreHead::action_units(&action_units),
+    ]));
+    let means = [0.333_4, 0.533_3, 0.033_3, 0.05, 0.03, 0.02, 0.0, 0.44, -0.000_04, 0.61, 0.2, 0.1];
+    let deviations = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.12, 0.07, 0.0, 0.0, 0.0];
+    let peaks = [0.7, 0.93, 0.2, 0.1, 0.1, 0.1, 0.1, 0.5, 0.1, 0.9, 0.3, 0.2];
+    let statistics = |i| ScoreStatistics { mean: means[i], std: deviations[i], peak: peaks[i] };
+    ScoreSummary { vocabulary, statistics: (0..means.len()).map(statistics).collect() }
+}
+
 fn summary() -> Summary {
-    let expressions = Expression::ALL.into_iter().filter(|e| *e != Expression::Contempt).collect();
-    let action_units = ["AU12", "AU1", "AU25"].map(str::to_owned).to_vec();
     Summary {
         start: Moment::from_secs(90),
         end: Moment::from_secs(100),
@@ -33,13 +50,7 @@ fn summary() -> Summary {
             facing: Some(0.71),
             skipped: Skipped { small: 2, turned: 5 },
         }),
-        expression: Some(Expressions {
-            distribution: [0.333_4, 0.533_3, 0.033_3, 0.05, 0.03, 0.02, 0.0, 0.0],
-            intensity: [0.7, 0.93, 0.2, 0.1, 0.1, 0.1, 0.1, 0.0],
-        }),
-        valence: Some(Spread { mean: 0.44, std: 0.12 }),
-        arousal: Some(Spread { mean: -0.000_04, std: 0.07 }),
-        action_units: Some(vec![0.61, 0.2, 0.1]),
+        scores: Some(scores()),
         suppressed: None,
         quality: Quality {
             camera: CameraState::Ok,
@@ -48,7 +59,6 @@ fn summary() -> Summary {
             corrupt: 0,
             observed: Duration::from_millis(9_800),
         },
-        vocabulary: Arc::new(Vocabulary { expressions, valence_arousal: true, action_units }),
     }
 }
 
@@ -100,14 +110,7 @@ fn a_summary_on_the_wire() {
 
 #[test]
 fn every_kind_of_summary_is_valid_and_a_broken_one_is_not() {
-    let bare = Summary {
-        expression: None,
-        valence: None,
-        arousal: None,
-        action_units: None,
-        suppressed: Some(Suppressed::MinPeople),
-        ..summary()
-    };
+    let bare = Summary { scores: None, suppressed: Some(Suppressed::MinPeople), ..summary() };
     let mut lost = Summary { faces: None, suppressed: None, ..bare.clone() };
     lost.quality.camera = CameraState::Lost;
     let mut encoder = encoder();
@@ -175,15 +178,9 @@ fn info_and_health_carry_the_envelope() {
         version: "0.1.0".to_owned(),
         models: vec![ModelInfo { name: "net".into(), version: "1".into(), sha256: "00".repeat(32) }],
         site: "home".to_owned(),
-        privacy: Privacy {
-            emotion: true,
-            facing: true,
-            min_people: 1,
-            legal_basis: None,
-            notice: "Faces.".into(),
-        },
+        privacy: PrivacyInfo { policy: Policy::default(), legal_basis: None, notice: "Faces.".into() },
         window: 10.0,
-        capabilities: (&*summary().vocabulary).into(),
+        capabilities: (&*scores().vocabulary).into(),
         triggers: vec!["smile".to_owned()],
     };
     let value = parse(&encoder().info(&info));

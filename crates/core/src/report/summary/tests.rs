@@ -1,7 +1,10 @@
 mod conservation;
 
 use super::*;
-use crate::report::observation::{Expression, Observation};
+use crate::report::expression::Expression;
+use crate::report::observation::Observation;
+use crate::report::policy::Site;
+use crate::report::score::ScoreHead;
 
 /// Short hold and no grace make the examples exact.
 pub(super) fn settings() -> SummarySettings {
@@ -18,28 +21,21 @@ pub(super) fn ms(ms: u64) -> Moment {
 }
 
 pub(super) fn vocabulary() -> Arc<Vocabulary> {
-    Arc::new(Vocabulary {
-        expressions: Expression::ALL.to_vec(),
-        valence_arousal: true,
-        action_units: vec!["AU12".to_owned()],
-    })
+    Arc::new(Vocabulary::new(vec![
+        ScoreHead::expression(&[Expression::Neutral, Expression::Happiness]),
+        ScoreHead::valence_arousal(),
+        ScoreHead::action_units(&["AU12".to_owned()]),
+    ]))
 }
 
 /// A face that shows happiness with probability `happiness`, else nothing; its valence is the same number.
 pub(super) fn face(track: u64, happiness: f32) -> Observation {
-    let mut scores = [0.0; 8];
-    scores[Expression::Happiness as usize] = happiness;
-    scores[Expression::Neutral as usize] = 1.0 - happiness;
-    let emotion = Emotion {
-        expression: Some(scores),
-        valence_arousal: Some([happiness, 0.0]),
-        action_units: vec![happiness],
-    };
-    Observation { track: TrackId(track), facing: true, emotion: Some(emotion) }
+    let scores = Scores::new(vocabulary(), vec![1.0 - happiness, happiness, happiness, 0.0, happiness]);
+    Observation { track: TrackId(track), facing: true, scores: Some(scores) }
 }
 
 pub(super) fn analysis(at: u64, faces: Vec<Observation>) -> FrameAnalysis {
-    FrameAnalysis { at: ms(at), faces, skipped: Skipped::default(), vocabulary: vocabulary() }
+    FrameAnalysis { at: ms(at), faces, skipped: Skipped::default() }
 }
 
 /// One frame every `step` milliseconds from `from` to before `to`.
@@ -57,8 +53,12 @@ fn one(settings: SummarySettings, faces: &[Observation]) -> Summary {
     summaries.remove(0)
 }
 
+fn score(summary: &Summary, signal: &str) -> ScoreStatistics {
+    summary.scores.as_ref().unwrap().get(signal).unwrap()
+}
+
 fn happiness(summary: &Summary) -> f64 {
-    summary.expression.as_ref().unwrap().distribution[Expression::Happiness as usize]
+    score(summary, "expression.happiness").mean
 }
 
 #[test]
@@ -73,10 +73,10 @@ fn a_crowd_is_not_outvoted_by_the_one_who_stays() {
     assert!((faces.mean - 1.9).abs() < 1e-9);
     assert_eq!((faces.max, faces.people), (10, 10));
     assert!((happiness(&summary) - 9.0 / 19.0).abs() < 1e-6);
-    let valence = summary.valence.unwrap();
+    let valence = score(&summary, "valence");
     assert!((valence.mean - 9.0 / 19.0).abs() < 1e-6);
     assert!((valence.std - (9.0_f64 * 10.0).sqrt() / 19.0).abs() < 1e-6);
-    assert!((summary.action_units.unwrap()[0] - 9.0 / 19.0).abs() < 1e-6);
+    assert!((score(&summary, "action_units.AU12").mean - 9.0 / 19.0).abs() < 1e-6);
 }
 
 #[test]
@@ -86,8 +86,7 @@ fn intensity_is_the_peak_and_not_the_mean() {
     windows.frame(&analysis(5000, vec![face(1, 0.9)]));
     watch(&mut windows, 5200, 10_000, 200, &[face(1, 0.1)]);
     let summary = windows.advance(ms(10_000)).remove(0);
-    let expression = summary.expression.as_ref().unwrap();
-    assert!((expression.intensity[Expression::Happiness as usize] - 0.9).abs() < 1e-6);
+    assert!((score(&summary, "expression.happiness").peak - 0.9).abs() < 1e-6);
     assert!(happiness(&summary) < 0.2);
 }
 
@@ -98,26 +97,28 @@ fn nobody_is_an_explicit_empty_summary() {
     assert_eq!((faces.mean, faces.max, faces.people, faces.facing), (0.0, 0, 0, None));
     assert_eq!(summary.suppressed, Some(Suppressed::Nobody));
     assert_eq!((summary.quality.camera, summary.quality.frames), (CameraState::Ok, 50));
-    assert!(summary.expression.is_none() && summary.valence.is_none() && summary.action_units.is_none());
+    assert!(summary.scores.is_none());
 }
 
 #[test]
 fn a_site_or_too_few_people_suppress_emotion_and_keep_the_counts() {
-    let forbidden = SummarySettings { emotion: EmotionPolicy::Forbidden, facing: false, ..settings() };
-    let three = SummarySettings { min_people: 3, ..settings() };
-    for (settings, why) in [(forbidden, Suppressed::Site), (three, Suppressed::MinPeople)] {
-        let summary = one(settings.clone(), &[face(1, 0.5), face(2, 0.5)]);
+    let forbidden = Policy::new(Site::Education, false, None, 1);
+    let three = Policy { min_people: 3, ..Policy::default() };
+    for (policy, why) in [(forbidden, Suppressed::Site), (three, Suppressed::MinPeople)] {
+        let summary = one(SummarySettings { policy, ..settings() }, &[face(1, 0.5), face(2, 0.5)]);
         assert_eq!(summary.suppressed, Some(why));
         let faces = summary.faces.unwrap();
-        assert_eq!((faces.people, faces.facing.is_some()), (2, settings.facing));
-        assert!(summary.expression.is_none() && summary.valence.is_none());
-        assert!(summary.arousal.is_none() && summary.action_units.is_none());
+        assert_eq!((faces.people, faces.facing.is_some()), (2, policy.facing));
+        assert!(summary.scores.is_none());
     }
 }
 
 #[test]
 fn one_person_seen_as_two_tracks_in_turn_is_not_two_people_for_privacy() {
-    let mut windows = Windows::new(SummarySettings { min_people: 2, ..settings() }, ms(0));
+    let mut windows = Windows::new(
+        SummarySettings { policy: Policy { min_people: 2, ..Policy::default() }, ..settings() },
+        ms(0),
+    );
     watch(&mut windows, 0, 5000, 200, &[face(1, 0.5)]);
     watch(&mut windows, 5000, 10_000, 200, &[face(2, 0.5)]);
     let summary = windows.advance(ms(10_000)).remove(0);
@@ -211,8 +212,8 @@ fn scores_that_are_no_numbers_poison_nothing() {
 
 #[test]
 fn faces_that_nobody_could_classify_are_people_without_emotion() {
-    let unread = Observation { emotion: None, ..face(1, 0.0) };
+    let unread = Observation { scores: None, ..face(1, 0.0) };
     let summary = one(settings(), &[unread]);
     assert_eq!(summary.faces.unwrap().people, 1);
-    assert!(summary.expression.is_none() && summary.suppressed.is_none());
+    assert!(summary.scores.is_none() && summary.suppressed.is_none());
 }

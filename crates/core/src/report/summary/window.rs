@@ -2,12 +2,15 @@
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{EmotionPolicy, Expressions, Faces, Held, Quality, Spread, Summary, SummarySettings, Suppressed};
+use super::{Faces, HeldFace, Quality, ScoreStatistics, ScoreSummary, Summary};
 use crate::moment::Moment;
-use crate::report::observation::{CameraState, Skipped, TrackId, Vocabulary};
+use crate::report::observation::{CameraState, Skipped, TrackId};
+use crate::report::policy::{Policy, Suppressed};
+use crate::report::score::{Scores, Vocabulary};
 
 /// Not-ok states in the order in which a tie of their times is decided: the one that says most first.
 const NOT_OK: [CameraState; 3] = [CameraState::Paused, CameraState::Lost, CameraState::Blind];
@@ -26,38 +29,55 @@ pub(super) struct Window {
     facing_time: Duration,
     max: u32,
     tracks: BTreeSet<TrackId>,
-    expression: Mean<8>,
-    intensity: [f64; 8],
-    valence_arousal: Mean<2>,
-    /// Σ w·v² for the spread.
-    squares: [f64; 2],
-    action_units: Vec<f64>,
-    action_unit_time: Duration,
+    scores: Option<ScoreSums>,
 }
 
-/// Σ w·x and Σ w.
+/// Sums over the scores of faces of one vocabulary.
 #[derive(Debug)]
-struct Mean<const N: usize> {
-    sum: [f64; N],
+struct ScoreSums {
+    vocabulary: Arc<Vocabulary>,
     time: Duration,
+    sums: Vec<ScoreSum>,
 }
 
-impl<const N: usize> Default for Mean<N> {
-    fn default() -> Self {
-        Self { sum: [0.0; N], time: Duration::ZERO }
+/// Σ w·x, Σ w·x² and the greatest x of one score.
+#[derive(Clone, Copy, Debug)]
+struct ScoreSum {
+    values: f64,
+    squares: f64,
+    peak: f64,
+}
+
+impl ScoreSums {
+    fn new(vocabulary: Arc<Vocabulary>) -> Self {
+        let nothing = ScoreSum { values: 0.0, squares: 0.0, peak: f64::NEG_INFINITY };
+        Self { sums: vec![nothing; vocabulary.scores()], vocabulary, time: Duration::ZERO }
     }
-}
 
-impl<const N: usize> Mean<N> {
-    fn add(&mut self, weight: Duration, values: &[f32; N]) {
-        self.time += weight;
-        for (sum, value) in self.sum.iter_mut().zip(values) {
-            *sum += weight.as_secs_f64() * f64::from(*value);
+    /// Adds the scores of one face. Those of another vocabulary are left out; a new model starts new windows.
+    fn add(&mut self, passed: Duration, scores: &Scores) {
+        if self.vocabulary != *scores.vocabulary() {
+            return;
+        }
+        self.time += passed;
+        let weight = passed.as_secs_f64();
+        for (sum, value) in self.sums.iter_mut().zip(scores.values()) {
+            let value = f64::from(*value);
+            sum.values += weight * value;
+            sum.squares += weight * (value * value);
+            sum.peak = sum.peak.max(value);
         }
     }
 
-    fn get(&self) -> Option<[f64; N]> {
-        (!self.time.is_zero()).then(|| self.sum.map(|sum| sum / self.time.as_secs_f64()))
+    fn summarize(self) -> ScoreSummary {
+        let time = self.time.as_secs_f64();
+        let statistics = |sum: &ScoreSum| {
+            let mean = sum.values / time;
+            // Rounding can leave the difference just below zero.
+            let variance = (sum.squares / time - mean * mean).max(0.0);
+            ScoreStatistics { mean, std: libm::sqrt(variance), peak: sum.peak }
+        };
+        ScoreSummary { statistics: self.sums.iter().map(statistics).collect(), vocabulary: self.vocabulary }
     }
 }
 
@@ -81,7 +101,7 @@ impl Window {
     }
 
     /// Credits time, more than none, in which these faces were there.
-    pub(super) fn observe(&mut self, passed: Duration, faces: &[Held]) {
+    pub(super) fn observe(&mut self, passed: Duration, faces: &[HeldFace]) {
         self.observed += passed;
         self.max = self.max.max(u32::try_from(faces.len()).unwrap_or(u32::MAX));
         self.tracks.extend(faces.iter().map(|face| face.track));
@@ -90,25 +110,9 @@ impl Window {
             if face.facing {
                 self.facing_time += passed;
             }
-            let Some(emotion) = &face.emotion else { continue };
-            if let Some(scores) = &emotion.expression {
-                self.expression.add(passed, scores);
-                for (peak, score) in self.intensity.iter_mut().zip(scores) {
-                    *peak = peak.max(f64::from(*score));
-                }
-            }
-            if let Some(values) = &emotion.valence_arousal {
-                self.valence_arousal.add(passed, values);
-                for (sum, value) in self.squares.iter_mut().zip(values) {
-                    *sum += passed.as_secs_f64() * f64::from(*value) * f64::from(*value);
-                }
-            }
-            if !emotion.action_units.is_empty() {
-                self.action_units.resize(emotion.action_units.len(), 0.0);
-                self.action_unit_time += passed;
-                for (sum, value) in self.action_units.iter_mut().zip(&emotion.action_units) {
-                    *sum += passed.as_secs_f64() * f64::from(*value);
-                }
+            if let Some(scores) = &face.scores {
+                let sums = self.scores.get_or_insert_with(|| ScoreSums::new(Arc::clone(scores.vocabulary())));
+                sums.add(passed, scores);
             }
         }
     }
@@ -121,35 +125,23 @@ impl Window {
         }
     }
 
-    pub(super) fn summarize(
-        self,
-        end: Moment,
-        settings: &SummarySettings,
-        vocabulary: &Arc<Vocabulary>,
-    ) -> Summary {
+    pub(super) fn summarize(self, end: Moment, policy: &Policy) -> Summary {
         let observed = !self.observed.is_zero();
         let people = u32::try_from(self.tracks.len()).unwrap_or(u32::MAX);
-        let suppressed = match settings.emotion {
-            EmotionPolicy::Forbidden => Some(Suppressed::Site),
-            EmotionPolicy::Allowed if !observed => None,
-            EmotionPolicy::Allowed if people == 0 => Some(Suppressed::Nobody),
-            // Those seen at once, not those seen in all: one person who leaves and comes back is two tracks, and must
-            // not pass for two people.
-            EmotionPolicy::Allowed if self.max < settings.min_people => Some(Suppressed::MinPeople),
-            EmotionPolicy::Allowed => None,
+        // By those seen at once, not by all who were seen: one person who leaves and comes back is two tracks, and must
+        // not pass for two people.
+        let suppressed = match policy.suppresses(self.max) {
+            Some(Suppressed::Site) => Some(Suppressed::Site),
+            _ if !observed => None,
+            _ if people == 0 => Some(Suppressed::Nobody),
+            why => why,
         };
-        let speaks = observed && suppressed.is_none();
-        let expression = self.expression.get().filter(|_| speaks);
-        let spreads = self.spreads().filter(|_| speaks);
-        let action_units = (speaks && !self.action_unit_time.is_zero()).then(|| {
-            let time = self.action_unit_time.as_secs_f64();
-            self.action_units.iter().map(|sum| sum / time).collect()
-        });
+        let camera = if observed { CameraState::Ok } else { self.longest() };
         let faces = observed.then(|| Faces {
             mean: self.face_time.as_secs_f64() / self.observed.as_secs_f64(),
             max: self.max,
             people,
-            facing: (settings.facing && !self.face_time.is_zero())
+            facing: (policy.facing && !self.face_time.is_zero())
                 .then(|| self.facing_time.as_secs_f64() / self.face_time.as_secs_f64()),
             skipped: self.skipped,
         });
@@ -157,31 +149,16 @@ impl Window {
             start: self.start,
             end,
             faces,
-            expression: expression
-                .map(|distribution| Expressions { distribution, intensity: self.intensity }),
-            valence: spreads.map(|[valence, _]| valence),
-            arousal: spreads.map(|[_, arousal]| arousal),
-            action_units,
+            scores: self.scores.filter(|_| observed && suppressed.is_none()).map(ScoreSums::summarize),
             suppressed,
             quality: Quality {
-                camera: if observed { CameraState::Ok } else { self.longest() },
+                camera,
                 frames: self.frames,
                 dropped: self.dropped,
                 corrupt: self.corrupt,
                 observed: self.observed,
             },
-            vocabulary: Arc::clone(vocabulary),
         }
-    }
-
-    fn spreads(&self) -> Option<[Spread; 2]> {
-        let means = self.valence_arousal.get()?;
-        let time = self.valence_arousal.time.as_secs_f64();
-        Some(core::array::from_fn(|i| {
-            // Rounding can leave the difference just below zero.
-            let variance = (self.squares[i] / time - means[i] * means[i]).max(0.0);
-            Spread { mean: means[i], std: libm::sqrt(variance) }
-        }))
     }
 
     fn longest(&self) -> CameraState {

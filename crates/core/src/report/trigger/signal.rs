@@ -1,48 +1,32 @@
 //! What a trigger can watch, and its value in one frame.
 
 use alloc::borrow::ToOwned as _;
-use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use crate::report::observation::{Expression, FrameAnalysis};
-use crate::report::summary::EmotionPolicy;
+use crate::report::observation::FrameAnalysis;
+use crate::report::policy::Policy;
+use crate::report::score::{self, ScoreKind, Scores, Vocabulary};
 
 /// The name of a signal, as it stands in a config.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Signal {
-    /// `expression.<name>`.
-    Expression(Expression),
-    /// `valence`.
-    Valence,
-    /// `arousal`.
-    Arousal,
-    /// `action_units.<AU>`.
-    ActionUnit(String),
+    /// A score by its name in a vocabulary, such as `expression.happiness`, `action_units.AU12` or `valence`.
+    Score(String),
     /// `faces`.
     Faces,
     /// `facing`.
     Facing,
 }
 
-impl Signal {
-    /// Whether the signal says something about emotion, so that a site may forbid it.
-    #[must_use]
-    pub fn is_emotion(&self) -> bool {
-        !matches!(self, Self::Faces | Self::Facing)
-    }
-}
-
 impl core::fmt::Display for Signal {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Expression(expression) => write!(f, "expression.{expression}"),
-            Self::Valence => f.write_str("valence"),
-            Self::Arousal => f.write_str("arousal"),
-            Self::ActionUnit(unit) => write!(f, "action_units.{unit}"),
-            Self::Faces => f.write_str("faces"),
-            Self::Facing => f.write_str("facing"),
-        }
+        f.write_str(match self {
+            Self::Score(name) => name,
+            Self::Faces => "faces",
+            Self::Facing => "facing",
+        })
     }
 }
 
@@ -50,40 +34,52 @@ impl core::str::FromStr for Signal {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name.split_once('.') {
-            Some(("expression", expression)) => expression.parse().map(Self::Expression),
-            Some(("action_units", unit)) if !unit.is_empty() => Ok(Self::ActionUnit(unit.to_owned())),
-            None if name == "valence" => Ok(Self::Valence),
-            None if name == "arousal" => Ok(Self::Arousal),
-            None if name == "faces" => Ok(Self::Faces),
-            None if name == "facing" => Ok(Self::Facing),
-            _ => Err(format!(
-                "unknown signal {name:?}; the signals are expression.<name>, action_units.<AU>, valence, arousal, \
-                 faces and facing"
-            )),
+        match name {
+            "faces" => Ok(Self::Faces),
+            "facing" => Ok(Self::Facing),
+            score => score::check_signal(score).map(|()| Self::Score(score.to_owned())),
         }
     }
-}
-
-/// What privacy lets through to triggers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Gate {
-    /// Whether the site allows emotion signals.
-    pub emotion: EmotionPolicy,
-    /// Whether `facing` may be used.
-    pub facing: bool,
-    /// A frame with fewer faces gives no emotion signal.
-    pub min_people: u32,
 }
 
 /// The values of all signals in one frame.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signals {
-    expression: [Option<f64>; 8],
-    valence_arousal: Option<[f64; 2]>,
-    action_units: BTreeMap<String, f64>,
+    scores: Option<SceneScores>,
     faces: Option<f64>,
     facing: Option<f64>,
+}
+
+/// One number for each score of a vocabulary: what the faces of a frame show together.
+#[derive(Clone, Debug, PartialEq)]
+struct SceneScores {
+    vocabulary: Arc<Vocabulary>,
+    values: Vec<f64>,
+}
+
+impl SceneScores {
+    /// The mean of signed scores and the greatest of others; `None` without a face that has scores.
+    fn of<'a>(mut faces: impl Iterator<Item = &'a Scores>) -> Option<Self> {
+        let first = faces.next()?;
+        let vocabulary = Arc::clone(first.vocabulary());
+        let mut values: Vec<f64> = first.values().iter().copied().map(f64::from).collect();
+        let mut count = 1.0;
+        for scores in faces.filter(|scores| *scores.vocabulary() == vocabulary) {
+            count += 1.0;
+            for (head, range) in vocabulary.heads() {
+                for (value, score) in values[range.clone()].iter_mut().zip(&scores.values()[range]) {
+                    *value = match head.kind {
+                        ScoreKind::Signed => *value + f64::from(*score),
+                        ScoreKind::Distribution | ScoreKind::Activations => value.max(f64::from(*score)),
+                    };
+                }
+            }
+        }
+        for (_, range) in vocabulary.heads().filter(|(head, _)| head.kind == ScoreKind::Signed) {
+            values[range].iter_mut().for_each(|sum| *sum /= count);
+        }
+        Some(Self { vocabulary, values })
+    }
 }
 
 impl Signals {
@@ -93,51 +89,31 @@ impl Signals {
         Self::default()
     }
 
-    /// The signals of one frame, as far as privacy lets them through.
+    /// The signals of one frame, as far as the policy lets them through.
     #[must_use]
-    pub fn of(analysis: &FrameAnalysis, gate: &Gate) -> Self {
+    pub fn of(analysis: &FrameAnalysis, policy: &Policy) -> Self {
         let count = analysis.faces.len();
         let facing = analysis.faces.iter().filter(|face| face.facing).count();
-        let mut signals = Self {
+        let people = u32::try_from(count).unwrap_or(u32::MAX);
+        let scores = analysis.faces.iter().filter_map(|face| face.scores.as_ref());
+        Self {
+            scores: match policy.suppresses(people) {
+                Some(_) => None,
+                None => SceneScores::of(scores.filter(|scores| scores.is_finite())),
+            },
             faces: Some(count as f64),
-            facing: (gate.facing && count > 0).then(|| facing as f64 / count as f64),
-            ..Self::default()
-        };
-        if gate.emotion == EmotionPolicy::Forbidden || (count as u64) < u64::from(gate.min_people) {
-            return signals;
+            facing: (policy.facing && count > 0).then(|| facing as f64 / count as f64),
         }
-        let (mut sum, mut scored) = ([0.0; 2], 0);
-        for emotion in
-            analysis.faces.iter().filter_map(|face| face.emotion.as_ref()).filter(|e| e.is_finite())
-        {
-            // A class the model lacks has no value, rather than one that is below every level.
-            if let Some(scores) = emotion.expression {
-                for &expression in &analysis.vocabulary.expressions {
-                    let peak = signals.expression[expression as usize].get_or_insert(0.0);
-                    *peak = peak.max(f64::from(scores[expression as usize]));
-                }
-            }
-            if let Some([valence, arousal]) = emotion.valence_arousal {
-                sum = [sum[0] + f64::from(valence), sum[1] + f64::from(arousal)];
-                scored += 1;
-            }
-            for (name, &score) in analysis.vocabulary.action_units.iter().zip(&emotion.action_units) {
-                let peak = signals.action_units.entry(name.clone()).or_insert(0.0);
-                *peak = peak.max(f64::from(score));
-            }
-        }
-        signals.valence_arousal = (scored > 0).then(|| sum.map(|sum| sum / f64::from(scored)));
-        signals
     }
 
     /// The value of a signal, if it has one.
     #[must_use]
     pub fn get(&self, signal: &Signal) -> Option<f64> {
         match signal {
-            Signal::Expression(expression) => self.expression[*expression as usize],
-            Signal::Valence => self.valence_arousal.map(|values| values[0]),
-            Signal::Arousal => self.valence_arousal.map(|values| values[1]),
-            Signal::ActionUnit(unit) => self.action_units.get(unit).copied(),
+            Signal::Score(name) => {
+                let scores = self.scores.as_ref()?;
+                scores.vocabulary.place(name).map(|place| scores.values[place])
+            }
             Signal::Faces => self.faces,
             Signal::Facing => self.facing,
         }

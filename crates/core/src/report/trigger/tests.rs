@@ -3,12 +3,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::observation::{
-    Emotion, Expression, FrameAnalysis, Observation, Skipped, TrackId, Vocabulary,
-};
-use crate::report::summary::EmotionPolicy;
+use crate::report::expression::Expression;
+use crate::report::observation::{FrameAnalysis, Observation, Skipped, TrackId};
+use crate::report::policy::Policy;
+use crate::report::score::{ScoreHead, Scores, Vocabulary};
 
-const OPEN: Gate = Gate { emotion: EmotionPolicy::Allowed, facing: true, min_people: 1 };
+const OPEN: Policy = Policy { emotion: true, facing: true, min_people: 1 };
 
 fn ms(ms: u64) -> Moment {
     Moment::from_millis(ms)
@@ -17,7 +17,7 @@ fn ms(ms: u64) -> Moment {
 fn smile() -> TriggerSettings {
     TriggerSettings {
         name: "smile".to_owned(),
-        signal: Signal::Expression(Expression::Happiness),
+        signal: "expression.happiness".parse().unwrap(),
         level: Level::Above(0.6),
         hold: Duration::from_millis(2000),
         hysteresis: 0.1,
@@ -28,20 +28,17 @@ fn smile() -> TriggerSettings {
 
 /// A frame in which faces show happiness with these probabilities.
 fn analysis(happiness: &[f32]) -> FrameAnalysis {
+    let vocabulary = Arc::new(Vocabulary::new(vec![
+        ScoreHead::expression(&[Expression::Neutral, Expression::Happiness]),
+        ScoreHead::valence_arousal(),
+        ScoreHead::action_units(&["AU12".to_owned()]),
+    ]));
     let face = |&p: &f32| {
-        let mut scores = [0.0; 8];
-        scores[Expression::Happiness as usize] = p;
-        let emotion =
-            Emotion { expression: Some(scores), valence_arousal: Some([p, -p]), action_units: vec![p] };
-        Observation { track: TrackId(1), facing: p > 0.5, emotion: Some(emotion) }
-    };
-    let vocabulary = Vocabulary {
-        expressions: vec![Expression::Neutral, Expression::Happiness],
-        valence_arousal: true,
-        action_units: vec!["AU12".to_owned()],
+        let scores = Scores::new(Arc::clone(&vocabulary), vec![1.0 - p, p, p, -p, p]);
+        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores) }
     };
     let faces = happiness.iter().map(face).collect();
-    FrameAnalysis { at: ms(0), faces, skipped: Skipped::default(), vocabulary: Arc::new(vocabulary) }
+    FrameAnalysis { at: ms(0), faces, skipped: Skipped::default() }
 }
 
 /// Feeds a value every `step` milliseconds and gives what happened: phase and milliseconds.
@@ -121,16 +118,16 @@ fn signals_of_a_frame() {
 #[test]
 fn privacy_silences_emotion_and_leaves_the_count() {
     let seen = analysis(&[0.9, 0.9]);
-    let forbidden = Gate { emotion: EmotionPolicy::Forbidden, facing: false, ..OPEN };
-    for gate in [forbidden, Gate { min_people: 3, ..OPEN }] {
-        let signals = Signals::of(&seen, &gate);
+    let forbidden = Policy { emotion: false, facing: false, ..OPEN };
+    for policy in [forbidden, Policy { min_people: 3, ..OPEN }] {
+        let signals = Signals::of(&seen, &policy);
         for name in ["expression.happiness", "valence", "arousal", "action_units.AU12"] {
             assert_eq!(signals.get(&name.parse().unwrap()), None, "{name}");
         }
         assert_eq!(signals.get(&Signal::Faces), Some(2.0));
-        assert_eq!(signals.get(&Signal::Facing).is_some(), gate.facing);
+        assert_eq!(signals.get(&Signal::Facing).is_some(), policy.facing);
     }
-    assert!(Signals::of(&seen, &Gate { min_people: 2, ..OPEN }).get(&Signal::Valence).is_some());
+    assert!(Signals::of(&seen, &Policy { min_people: 2, ..OPEN }).get(&"valence".parse().unwrap()).is_some());
 }
 
 proptest! {

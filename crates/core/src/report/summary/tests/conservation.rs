@@ -119,13 +119,14 @@ proptest! {
         let total: Duration = summaries.iter().map(|s| s.quality.observed).sum();
         prop_assert_eq!(total, Duration::from_millis(observed));
         prop_assert!((weigh(&|_| 1.0) - face_seconds).abs() < 1e-6);
-        let mean = |s: &Summary| s.expression.as_ref().map_or(0.0, |e| e.distribution[Expression::Happiness as usize]);
+        let mean = |s: &Summary| s.scores.as_ref().map_or(0.0, |_| super::happiness(s));
         prop_assert!((weigh(&mean) - happy).abs() < 1e-4);
-        let square = |s: &Summary| s.valence.map_or(0.0, |v| v.mean.powi(2) + v.std.powi(2));
+        let square = |s: &Summary| s.scores.as_ref().and_then(|scores| scores.get("valence")).map_or(0.0, |v| v.mean.powi(2) + v.std.powi(2));
         prop_assert!((weigh(&square) - squares).abs() < 1e-4);
-        for expression in summaries.iter().filter_map(|s| s.expression.as_ref()) {
-            prop_assert!((expression.distribution.iter().sum::<f64>() - 1.0).abs() < 1e-5);
-            prop_assert!(expression.intensity.iter().zip(expression.distribution).all(|(i, p)| *i >= p - 1e-6));
+        for scores in summaries.iter().filter_map(|s| s.scores.as_ref()) {
+            let (_, expression) = scores.head("expression").unwrap();
+            prop_assert!((expression.iter().map(|p| p.mean).sum::<f64>() - 1.0).abs() < 1e-5);
+            prop_assert!(expression.iter().all(|p| p.peak >= p.mean - 1e-6));
         }
     }
 

@@ -1,0 +1,206 @@
+//! What a model says of a face: numbers, and the description that gives them their names and meanings.
+//!
+//! Smoothing, windows and triggers work on the description, so that another score needs a manifest entry and a place in
+//! the message, and nothing between the two.
+
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::report::expression::Expression;
+
+/// The name of the head with one probability for each expression.
+pub const EXPRESSION: &str = "expression";
+/// The name of the head with valence and arousal.
+pub(crate) const VALENCE_AROUSAL: &str = "valence_arousal";
+/// The name of the head with facial action units (FACS).
+pub const ACTION_UNITS: &str = "action_units";
+
+/// What the numbers of a head are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ScoreKind {
+    /// Probabilities of classes that exclude each other; 0..=1, summing to 1.
+    Distribution,
+    /// Numbers of their own with two ends; -1..=1.
+    Signed,
+    /// Numbers of their own that say how strongly something is there; 0..=1.
+    Activations,
+}
+
+/// One head of a model: scores of one kind.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScoreHead {
+    /// Its name, the only one of its vocabulary.
+    pub name: String,
+    /// What its numbers are.
+    pub kind: ScoreKind,
+    /// The name of each number.
+    pub labels: Vec<String>,
+}
+
+impl ScoreHead {
+    /// A distribution over some of the expressions; its labels are in the order of the wire format, whatever the order
+    /// of `expressions`.
+    #[must_use]
+    pub fn expression(expressions: &[Expression]) -> Self {
+        let labels = Expression::ALL.into_iter().filter(|expression| expressions.contains(expression));
+        Self {
+            name: EXPRESSION.to_owned(),
+            kind: ScoreKind::Distribution,
+            labels: labels.map(|expression| expression.name().to_owned()).collect(),
+        }
+    }
+
+    /// Valence and arousal.
+    #[must_use]
+    pub fn valence_arousal() -> Self {
+        Self {
+            name: VALENCE_AROUSAL.to_owned(),
+            kind: ScoreKind::Signed,
+            labels: ["valence", "arousal"].map(str::to_owned).into(),
+        }
+    }
+
+    /// Action units ("AU12") in the order of a model.
+    #[must_use]
+    pub fn action_units(units: &[String]) -> Self {
+        Self { name: ACTION_UNITS.to_owned(), kind: ScoreKind::Activations, labels: units.to_vec() }
+    }
+
+    /// The place of the label that a signal's name stands for: `valence` of a signed head, else `expression.happiness`.
+    fn place(&self, signal: &str) -> Option<usize> {
+        let label = match self.kind {
+            ScoreKind::Signed => signal,
+            ScoreKind::Distribution | ScoreKind::Activations => {
+                signal.strip_prefix(self.name.as_str())?.strip_prefix('.')?
+            }
+        };
+        self.labels.iter().position(|known| known == label)
+    }
+}
+
+/// Checks the name of a score against what messages have a place for, so that a typing error in a configuration is found
+/// before the models are opened. Whether a model has the score is another question: [`Vocabulary::place`].
+///
+/// # Errors
+/// Says what is wrong with the name.
+pub(crate) fn check_signal(name: &str) -> Result<(), String> {
+    match name.split_once('.') {
+        Some((EXPRESSION, expression)) => expression.parse::<Expression>().map(|_| ()),
+        Some((ACTION_UNITS, unit)) if !unit.is_empty() => Ok(()),
+        None if ScoreHead::valence_arousal().place(name).is_some() => Ok(()),
+        _ => Err(format!(
+            "unknown signal {name:?}; the signals are expression.<name>, action_units.<AU>, valence, arousal, faces \
+             and facing"
+        )),
+    }
+}
+
+/// What a model can say, fixed when it is loaded: its heads, in the order of the numbers of [`Scores`].
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Vocabulary {
+    heads: Vec<ScoreHead>,
+}
+
+impl Vocabulary {
+    /// The vocabulary of a model with these heads.
+    #[must_use]
+    pub fn new(heads: Vec<ScoreHead>) -> Self {
+        Self { heads }
+    }
+
+    /// The number of scores of one face.
+    #[must_use]
+    pub fn scores(&self) -> usize {
+        self.heads.iter().map(|head| head.labels.len()).sum()
+    }
+
+    /// Each head with the place of its scores.
+    pub fn heads(&self) -> impl Iterator<Item = (&ScoreHead, Range<usize>)> {
+        self.heads.iter().scan(0, |start, head| {
+            let range = *start..*start + head.labels.len();
+            *start = range.end;
+            Some((head, range))
+        })
+    }
+
+    /// A head by its name, with the place of its scores.
+    #[must_use]
+    pub fn head(&self, name: &str) -> Option<(&ScoreHead, Range<usize>)> {
+        self.heads().find(|(head, _)| head.name == name)
+    }
+
+    /// The place of the score that a signal's name stands for, such as `valence` or `expression.happiness`.
+    #[must_use]
+    pub fn place(&self, signal: &str) -> Option<usize> {
+        self.heads().find_map(|(head, range)| Some(range.start + head.place(signal)?))
+    }
+}
+
+/// The scores of one face at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    vocabulary: Arc<Vocabulary>,
+    values: Vec<f32>,
+}
+
+impl Scores {
+    /// Scores in the order of the vocabulary.
+    ///
+    /// # Panics
+    /// If there are more or fewer of them than the vocabulary describes.
+    #[must_use]
+    pub fn new(vocabulary: Arc<Vocabulary>, values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), vocabulary.scores(), "one score for each label of {vocabulary:?}");
+        Self { vocabulary, values }
+    }
+
+    /// What the numbers are.
+    #[must_use]
+    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.vocabulary
+    }
+
+    /// All numbers.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The labels and numbers of one head, if the model has it.
+    #[must_use]
+    pub fn head(&self, name: &str) -> Option<(&[String], &[f32])> {
+        let (head, range) = self.vocabulary.head(name)?;
+        Some((&head.labels, &self.values[range]))
+    }
+
+    /// One score by the name of its signal, such as `valence` or `expression.happiness`, if the model has it.
+    #[must_use]
+    pub fn get(&self, signal: &str) -> Option<f32> {
+        self.vocabulary.place(signal).map(|place| self.values[place])
+    }
+
+    /// Whether every score is a number. A broken model's NaN must not poison a whole window's means.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.values.iter().all(|value| value.is_finite())
+    }
+
+    /// Moves every score towards another reading by a share of the difference, 0 (not at all) to 1. A reading of
+    /// another vocabulary replaces this one.
+    pub fn approach(&mut self, other: &Self, share: f64) {
+        if self.vocabulary != other.vocabulary {
+            self.clone_from(other);
+            return;
+        }
+        for (old, new) in self.values.iter_mut().zip(&other.values) {
+            *old = (f64::from(*old) + share * (f64::from(*new) - f64::from(*old))) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
