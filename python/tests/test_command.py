@@ -1,13 +1,18 @@
 """The command: what a user sees when something is wrong with the files."""
 
+import argparse
 import sys
 from dataclasses import replace
 
 import pytest
 
-from models.convert import ConversionError, calibration, compare, convert
-from models.convert.__main__ import main
-from models.convert.published import NETWORKS
+from .needs import needed
+
+needed("torch")
+
+from emotiond_models.convert import ConversionError, __main__, calibration, compare, conversion  # noqa: E402
+from emotiond_models.convert.__main__ import main  # noqa: E402
+from emotiond_models.convert.published import NETWORKS  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -46,8 +51,8 @@ def test_a_broken_picture_is_named(tmp_path):
 
 
 def test_file_name_tells_the_network(tmp_path):
-    assert convert.identify(tmp_path / "enet_b2_8.onnx", None) is NETWORKS["enet_b2_8"]
-    assert convert.identify(tmp_path / "affectnet8_epoch9.pth", "mt_ddamfn") is NETWORKS["mt_ddamfn"]
+    assert conversion.identify(tmp_path / "enet_b2_8.onnx", None) is NETWORKS["enet_b2_8"]
+    assert conversion.identify(tmp_path / "affectnet8_epoch9.pth", "mt_ddamfn") is NETWORKS["mt_ddamfn"]
 
 
 def test_channel_order_mean_and_deviation():
@@ -73,6 +78,34 @@ CLOSE = compare.Difference(32, 1.0, 0.99, 0.1, 0.01, 0.01, 0.95, None)
 def test_the_last_line_says_when_int8_is_far_from_float(tmp_path, monkeypatch, caplog, difference, option, warned):
     path = tmp_path / "mbf_va_mtl.pt"
     path.write_bytes(b"x")
-    monkeypatch.setattr(convert, "convert", lambda *_: convert.Converted(path, path, difference, {"MEAN": 1}))
+    converted = conversion.Converted(path, path, difference, {"MEAN": 1})
+    monkeypatch.setattr(conversion, "convert", lambda *_: converted)
     monkeypatch.setattr(sys, "argv", ["convert", str(path), "--pictures", "1", *option])
     assert main() == 0 and ("--float-activations" in caplog.records[-1].message) == warned
+
+
+@pytest.mark.parametrize(("count", "calibrating", "kept"), [(10, 8, 2), (40, 32, 8), (233, 201, 32)])
+def test_pictures_kept_aside_are_not_calibrated_on(tmp_path, caplog, count, calibrating, kept):
+    for i in range(count):
+        calibration.Image.new("RGB", (2, 2), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    wanted = 201 if count > 200 else 200
+    arguments = argparse.Namespace(calibration=tmp_path, pictures=wanted, float_activations=False)
+    used, held_out, described = __main__._pictures(arguments)
+    reds = [[picture.getpixel((0, 0))[0] for picture in pictures] for pictures in (used, held_out)]
+    assert [len(used), len(held_out)] == [calibrating, kept] and not set(reds[0]) & set(reds[1])
+    assert f"calibrated on {calibrating} pictures" in described
+    assert ("pictures, 232 were asked for" in caplog.text) == (count < 232)
+
+
+def test_too_few_pictures_to_keep_one_aside_are_refused(tmp_path):
+    calibration.Image.new("RGB", (2, 2)).save(tmp_path / "one.png")
+    with pytest.raises(ConversionError, match="holds 1 pictures: at least 5 are needed"):
+        __main__._pictures(argparse.Namespace(calibration=tmp_path, pictures=200, float_activations=False))
+
+
+@pytest.mark.parametrize("count", ["0", "-40", "some"])
+def test_a_count_of_pictures_is_at_least_one(monkeypatch, capsys, count):
+    monkeypatch.setattr(sys, "argv", ["convert", "mbf_va_mtl.pt", f"--pictures={count}"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--pictures" in capsys.readouterr().err

@@ -1,6 +1,10 @@
 """What the proof's networks are trained on."""
 
-from models.convert import calibration, practice
+from .needs import needed
+
+needed("torch")
+
+from emotiond_models.convert import calibration, practice  # noqa: E402
 
 
 def test_drawn_traits_are_the_classes():

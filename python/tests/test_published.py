@@ -1,17 +1,25 @@
 """The table of published networks against counts that others took from the published files."""
 
-import pytest
-import torch
+import contextlib
 
-from models.convert.architectures import ARCHITECTURES, folded_parameters
-from models.convert.published import NETWORKS
+import pytest
+
+from .needs import needed
+
+torch = needed("torch")
+
+from emotiond_models.convert.architectures import ARCHITECTURES, folded_parameters  # noqa: E402
+from emotiond_models.convert.published import NETWORKS  # noqa: E402
 
 LABELS = {"neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"}
 
 
 def build(name: str) -> torch.nn.Module:
     network = NETWORKS[name]
-    with torch.device("meta"):  # shapes without memory or time
+    if network.architecture.startswith(("efficientnet", "mobilevit")):
+        needed("timm")
+    # Shapes without memory or time, where PyTorch can (2 and later).
+    with contextlib.nullcontext() if torch.__version__.startswith("1.") else torch.device("meta"):
         return ARCHITECTURES[network.architecture].build(network.outputs)
 
 

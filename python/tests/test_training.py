@@ -5,19 +5,21 @@ import time
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from .needs import needed
+
+torch = needed("torch")
 import torch.nn.functional as F  # noqa: E402
 
-from emotiond_training import evaluation, rounding  # noqa: E402
-from emotiond_training.augment import augment, centre, jpeg_like  # noqa: E402
-from emotiond_training.data import CACHE, ferplus_targets  # noqa: E402
-from emotiond_training.ensemble import agree  # noqa: E402
-from emotiond_training.faces import Faces  # noqa: E402
-from emotiond_training.narrow import importance, narrow, shorten  # noqa: E402
-from emotiond_training.network import WIDTHS, EmotionNet, equalize, folded  # noqa: E402
-from emotiond_training.sharpness import gradient_nearby  # noqa: E402
-from emotiond_training.start import Exported, load_exported, trained  # noqa: E402
-from emotiond_training.train import FaceSet, Recipe, Trainer  # noqa: E402
+from emotiond_models.training import evaluation, rounding  # noqa: E402
+from emotiond_models.training.augment import augment, centre, jpeg_like  # noqa: E402
+from emotiond_models.training.data import CACHE, ferplus_targets  # noqa: E402
+from emotiond_models.training.ensemble import agree  # noqa: E402
+from emotiond_models.training.faces import Faces  # noqa: E402
+from emotiond_models.training.narrow import importance, narrow, shorten  # noqa: E402
+from emotiond_models.training.network import WIDTHS, EmotionNet, equalize, folded  # noqa: E402
+from emotiond_models.training.sharpness import gradient_nearby  # noqa: E402
+from emotiond_models.training.start import Exported, load_exported, trained  # noqa: E402
+from emotiond_models.training.train import FaceSet, Recipe, Trainer  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """From HSEmotion / EmotiEffLib's published files to int8 TensorFlow Lite with a manifest.
 
-`python -m models.convert FILE` converts one published file, `python -m models.convert.prove` shows the same path at
-work on networks of the same architectures, trained on drawn faces. See README.md beside this file.
+`python -m emotiond_models.convert FILE` converts one published file, `python -m emotiond_models.convert.prove` shows
+the same path at work on networks of the same architectures, trained on drawn faces. See docs/hsemotion.md.
 """
 
 

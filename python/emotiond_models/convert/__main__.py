@@ -1,4 +1,4 @@
-"""`python -m models.convert FILE`: convert one published file."""
+"""`python -m emotiond_models.convert FILE`: convert one published file."""
 
 import argparse
 import logging
@@ -13,12 +13,19 @@ log = logging.getLogger("convert")
 _HELD_OUT = 32
 
 
+def _count(text: str) -> int:
+    """At least one: of none there are no ranges."""
+    if (count := int(text)) < 1:
+        raise ValueError
+    return count
+
+
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m models.convert", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m emotiond_models.convert", description=__doc__)
     parser.add_argument("file", type=Path, help="the published .pt, .pth, .onnx or .h5 file")
     parser.add_argument("--network", choices=NETWORKS, help="which network it is, if its name does not say so")
     parser.add_argument("--calibration", type=Path, metavar="FOLDER", help="face crops to calibrate on")
-    parser.add_argument("--pictures", type=int, default=200, metavar="N", help="how many of them to use (200)")
+    parser.add_argument("--pictures", type=_count, default=200, metavar="N", help="how many of them to use (200)")
     parser.add_argument(
         "--float-activations",
         action="store_true",
@@ -35,8 +42,15 @@ def _pictures(arguments: argparse.Namespace) -> tuple[list, list, str]:
         pictures = calibration.from_folder(arguments.calibration, total)
     else:
         pictures = calibration.drawn(total)
-    held_out = pictures[-_HELD_OUT:]
-    calibrating = pictures[:-_HELD_OUT] or held_out
+    kept = _HELD_OUT if len(pictures) == total else min(_HELD_OUT, len(pictures) // 5)
+    if not kept:
+        raise ConversionError(f"{arguments.calibration} holds {len(pictures)} pictures: at least 5 are needed")
+    calibrating, held_out = pictures[:-kept], pictures[-kept:]
+    if len(pictures) < total:
+        log.warning(
+            "WARNING: %s holds %d pictures, %d were asked for: %d of them are kept aside for the comparison.",
+            arguments.calibration, len(pictures), total, kept,
+        )  # fmt: skip
     if arguments.float_activations:
         return calibrating, held_out, "int8 weights, float activations"
     if arguments.calibration:
@@ -53,12 +67,12 @@ def main() -> int:
     log.setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module="torch|litert_torch|timm")
     arguments = _arguments()
-    from . import convert  # after the arguments: a wrong one should not wait for PyTorch
+    from . import conversion  # after the arguments: a wrong one should not wait for PyTorch
 
     try:
-        network = convert.identify(arguments.file, arguments.network)
+        network = conversion.identify(arguments.file, arguments.network)
         pictures = _pictures(arguments)
-        result = convert.convert(arguments.file, network, *pictures, arguments.out, arguments.float_activations)
+        result = conversion.convert(arguments.file, network, *pictures, arguments.out, arguments.float_activations)
     except ConversionError as error:
         log.error("error: %s", error)
         return 1

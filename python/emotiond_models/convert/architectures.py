@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import timm
 from torch import nn
 
 from .ddamfn import Ddamfn
@@ -12,7 +11,12 @@ from .mobilefacenet import MobileFaceNet
 
 
 def _timm(name: str) -> Callable[[int], nn.Module]:
-    return lambda outputs: timm.create_model(name, pretrained=False, num_classes=outputs)
+    def build(outputs: int) -> nn.Module:
+        import timm  # only for these networks
+
+        return timm.create_model(name, pretrained=False, num_classes=outputs)
+
+    return build
 
 
 @dataclass(frozen=True)

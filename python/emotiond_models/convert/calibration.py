@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from ..quantization import over_whole_range
 from . import ConversionError
 from .published import Published
 
@@ -95,8 +96,6 @@ def prepare(picture: Image.Image, network: Published) -> np.ndarray:
 
 
 def samples(pictures: list[Image.Image], network: Published) -> list[np.ndarray]:
-    """The pictures as inputs; two pixels of the first become black and white, so that every pixel value is in range."""
-    inputs = [prepare(picture, network) for picture in pictures]
+    """The pictures as inputs that hold every pixel value."""
     extremes = (np.float32([[0], [255]]) - np.float32(network.mean)) / np.float32(network.std)
-    inputs[0][0, 0, :2] = extremes
-    return inputs
+    return over_whole_range([prepare(picture, network) for picture in pictures], *extremes)

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from . import ConversionError
 
+# 1.13.0, which Debian 12 has, unpickles with Python's own module whatever it is given.
+_IGNORES_PICKLE_MODULE = torch.__version__.startswith("1.")
 # All that a pickled module needs to come back as data: containers and PyTorch's tensor rebuilders.
 _ALLOWED = {
     ("collections", "OrderedDict"): collections.OrderedDict,
@@ -98,6 +100,11 @@ def read(path: Path) -> Checkpoint:
         pass  # a whole model, or no checkpoint at all: read it as data
     except (RuntimeError, EOFError, ValueError) as error:
         raise ConversionError(f"{path} is not a PyTorch checkpoint (an interrupted download?): {error}") from error
+    if _IGNORES_PICKLE_MODULE:
+        raise ConversionError(
+            f"{path} is not a PyTorch checkpoint of tensors alone, and PyTorch {torch.__version__} would run whatever "
+            "else is in it: use PyTorch 2 (pip install --require-hashes -r python/requirements.txt)"
+        )
     try:
         # Safe despite the flag: _DataUnpickler resolves no name outside _ALLOWED.
         loaded = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_data_pickle)

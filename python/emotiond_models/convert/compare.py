@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .runtime import Runner
+from ..runtime import Runner, softmax
+from .description import place
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Difference:
 
     @property
     def large(self) -> bool:
-        """Too far for use; README.md says the same limits."""
+        """Too far for use; docs/hsemotion.md says the same limits."""
         return self.cosine_centred < 0.98 or self.agreement < 0.9
 
     def __str__(self) -> str:
@@ -34,11 +35,6 @@ class Difference:
         )
 
 
-def softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(np.mean((a * b).sum(1) / np.maximum(lengths, 1e-12)))
@@ -47,9 +43,12 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 def outputs_of(runner: Runner, inputs: list[np.ndarray], classes: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Scores, and valence-arousal if there are any, of every input."""
     results = [runner(x) for x in inputs]
-    place = {shape[-1]: i for i, shape in enumerate(runner.shapes)}
-    scores = np.concatenate([result[place[classes]] for result in results])
-    affect = np.concatenate([result[place[2]] for result in results]) if 2 in place else None
+    at = place(runner.shapes, classes)
+    scores = np.concatenate([result[at] for result in results])
+    if len(runner.shapes) == 1:
+        return scores, None
+    at = place(runner.shapes, 2)
+    affect = np.concatenate([result[at] for result in results])
     return scores, affect
 
 

@@ -26,7 +26,7 @@ def read(path: Path, outputs: int) -> nn.Module:
         with h5py.File(path, "r") as file:
             settings = _settings(json.loads(file.attrs["model_config"]))
             tensors = dict(_tensors(file["model_weights"]))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:  # as many as a strange file can cause
         raise ConversionError(f"{path} is not a Keras model in HDF5 (an interrupted download?): {error}") from error
     network = KerasMobileNet(outputs, settings)
     wanted = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}

@@ -1,4 +1,4 @@
-"""`python -m models.convert.prove`: the conversion at work on networks trained for a minute or two.
+"""`python -m emotiond_models.convert.prove`: the conversion at work on networks trained for a minute or two.
 
 The published weights are not part of this project. This trains networks of the same architectures on drawn faces,
 writes them in the published formats, converts them as a user would, and prints how far the results are from float.
@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import calibration, compare, convert, practice
+from ..c_library import CRunner
+from ..runtime import Runner
+from . import calibration, compare, conversion, practice
 from .published import NETWORKS, Published
-from .runtime import CRunner, Runner
 
 _CALIBRATING, _HELD_OUT, _HELD_OUT_SEED = 64, 64, 3
 
@@ -56,7 +57,7 @@ def write_like_published(module: nn.Module, network: Published, suffix: str, fol
 
 
 def _write_like_keras(module: nn.Module, path: Path) -> None:
-    """As Keras' HDF5 format has it, as far as `keras_file` reads it (tests/test_keras.py tries Keras' own)."""
+    """As Keras' HDF5 format has it, as far as `keras_file` reads it (python/tests/test_keras.py tries Keras' own)."""
     settings = [
         {"name": "conv1_bn", "epsilon": module.conv1_bn.eps},
         {"name": "conv1_relu", "max_value": module.ceiling},
@@ -88,7 +89,7 @@ def _keras_arrays(name: str, layer: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m models.convert.prove", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m emotiond_models.convert.prove", description=__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="which (all)")
     parser.add_argument("--formats", nargs="+", default=[".pt", ".onnx", ".h5"], help="which published formats to try")
     parser.add_argument("--steps", type=int, help="of training each (120, or 20 with the body of another)")
@@ -118,7 +119,7 @@ def _train(network: Published, steps: int | None, body: nn.Module | None) -> nn.
     module = practice.trained(network, steps, body)
     seconds = time.monotonic() - started
     faces = calibration.drawn_with_traits(_HELD_OUT, seed=_HELD_OUT_SEED)
-    scores, _ = _outputs(convert.TorchRunner(_Cut(module, network), network), [face for face, _ in faces], network)
+    scores, _ = _outputs(conversion.TorchRunner(_Cut(module, network), network), [face for face, _ in faces], network)
     kinds, _ = practice.targets([traits for _, traits in faces], len(network.labels))
     right = (scores.argmax(1) == kinds.numpy()).mean()
     print(f"{network.name}: {seconds:.0f} s of training, right about {right:.0%} of {_HELD_OUT} faces", flush=True)
@@ -147,11 +148,11 @@ def _prove(module: nn.Module, network: Published, suffix: str, folder: Path, lib
     source = write_like_published(module, network, suffix, folder)
     held_out = calibration.drawn(_HELD_OUT, seed=_HELD_OUT_SEED)
     # What was written, not what was read: a misread file must show.
-    expected = _outputs(convert.TorchRunner(_Cut(module, network), network), held_out, network)
+    expected = _outputs(conversion.TorchRunner(_Cut(module, network), network), held_out, network)
     for float_activations in (False,) if suffix == ".onnx" else (False, True):
         started = time.monotonic()
         calibrating = calibration.drawn(_CALIBRATING, seed=2)
-        result = convert.convert(
+        result = conversion.convert(
             source, network, calibrating, held_out, "calibrated on drawn faces", folder, float_activations
         )
         kind = "float activations" if float_activations else "int8"

@@ -33,7 +33,7 @@ class Crop:
     offset: tuple[float, float]
 
 
-# HSEmotion cuts MTCNN's box without margin or rotation. These figures map BlazeFace's box to it; `README.md`,
+# HSEmotion cuts MTCNN's box without margin or rotation. These figures map BlazeFace's box to it; docs/hsemotion.md,
 # "The crop", says how they were measured.
 MTCNN_BOX = Crop("none", 1.03, (0.0, -0.08))
 # The 112-pixel face template of ArcFace, which the aligned ABAW and DDAMFN crops follow.

@@ -18,6 +18,12 @@ class SplitHead(nn.Module):
         return self.expression(x), self.affect(x)
 
 
+def _replace(network: nn.Module, path: str, layer: nn.Module) -> None:
+    """`Module.set_submodule`, which PyTorch 1.13 has not: Debian 12's runs the tests."""
+    parent, _, name = path.rpartition(".")
+    setattr(network.get_submodule(parent), name, layer)
+
+
 def _rows(layer: nn.Linear, rows: slice) -> nn.Linear:
     weight, bias = layer.weight[rows], layer.bias[rows]
     part = nn.Linear(layer.in_features, weight.shape[0])
@@ -29,7 +35,7 @@ def _rows(layer: nn.Linear, rows: slice) -> nn.Linear:
 
 def split_head(network: nn.Module, path: str, classes: int) -> None:
     """Replace the linear layer at `path`, the network's last, by its two halves."""
-    network.set_submodule(path, SplitHead(network.get_submodule(path), classes))
+    _replace(network, path, SplitHead(network.get_submodule(path), classes))
 
 
 def relu_form(x: Tensor, slope: Tensor) -> Tensor:
@@ -52,7 +58,7 @@ def replace_prelu(network: nn.Module) -> None:
     """Put every PReLU into a form that the quantizer knows."""
     for path, layer in list(network.named_modules()):
         if isinstance(layer, nn.PReLU):
-            network.set_submodule(path, ReluForm(layer))
+            _replace(network, path, ReluForm(layer))
 
 
 def softmax_flat(x: Tensor, dim: int, _half_to_float: bool = False) -> Tensor:
@@ -99,7 +105,7 @@ def replace_linear_attention(network: nn.Module) -> None:
     """Put every linear self-attention into a layout that the converter takes."""
     for path, layer in list(network.named_modules()):
         if type(layer).__name__ == "LinearSelfAttention":
-            network.set_submodule(path, LinearAttention(layer))
+            _replace(network, path, LinearAttention(layer))
 
 
 class ChannelsLast(nn.Module):

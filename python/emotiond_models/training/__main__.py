@@ -1,4 +1,4 @@
-"""`python -m emotiond_training STEP --data DIR --work DIR`; see ../README.md."""
+"""`python -m emotiond_models.training STEP --data DIR --work DIR`; models/README.md has the whole sequence."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="emotiond_training", description="Make emotiond's emotion network.")
+    parser = argparse.ArgumentParser(prog="python -m emotiond_models.training", description="Make emotiond's emotion network.")
     steps = parser.add_subparsers(dest="step", required=True)
     for name, about in (
         ("prepare", "cut the training faces as the runtime does, and ask the action-unit teacher"),

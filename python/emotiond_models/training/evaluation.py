@@ -1,13 +1,13 @@
 """Measurements of a manifest's model on the labelled sets, and the card's tables."""
 
-from pathlib import Path
 
 import numpy as np
 
+from ..runtime import softmax
 from . import metrics
 from .contract import LABELS
 from .faces import Faces
-from .runtime import Model
+from .model import Model
 
 CONTEMPT = LABELS.index("contempt")
 
@@ -62,7 +62,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature of least negative log likelihood, to one part in a hundred."""
     candidates = np.geomspace(0.4, 3.0, 203)
     rows = np.arange(len(labels))
-    losses = [-np.log(metrics.softmax(logits, t)[rows, labels] + 1e-12).mean() for t in candidates]
+    losses = [-np.log(softmax(logits, t)[rows, labels] + 1e-12).mean() for t in candidates]
     return float(candidates[int(np.argmin(losses))])
 
 

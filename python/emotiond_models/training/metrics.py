@@ -46,13 +46,6 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     return float((share * np.abs(confidence - hit)).sum())
 
 
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    scaled = logits / temperature
-    scaled = scaled - scaled.max(-1, keepdims=True)
-    e = np.exp(scaled)
-    return e / e.sum(-1, keepdims=True)
-
-
 def summary(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {
         "n": len(labels),

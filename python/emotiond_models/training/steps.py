@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import data, ensemble, evaluation, manifest, narrow, peers, teacher, units
+from ..c_library import CRunner, interleaved_times
+from ..flatbuffer import layers
+from ..quantization import export_float, over_whole_range, quantize
+from ..runtime import PythonRunner
+from . import data, description, ensemble, evaluation, narrow, peers, teacher, units
 from .augment import centre
-from .clibrary import CModel, interleaved_times, load_library
-from .contract import LABELS
-from .export import ForExport, quantize, write_float
+from .contract import LABELS, UNITS
+from .export import ForExport
 from .faces import load
-from .flatbuffer import layers
+from .model import Model, to_tensor
 from .network import EmotionNet, read_tfjs
 from .rounding import learn_rounding
-from .runtime import Model, to_tensor
-from .sources import member
+from .sources import c_library, member
 from .start import SAFE_LOAD, Exported, pretrained, trained
 from .train import KEPT_BACK, SIZE, FaceSet, Recipe, Trainer
 
@@ -115,11 +117,11 @@ def export(work: Path) -> None:
     (work / "units.json").write_text(json.dumps(agreement, indent=1))
     faces = torch.from_numpy(_calibration(work, size)).permute(0, 3, 1, 2)
     model = ForExport(net, faces)
-    write_float(model, size, work / f"{NAME}-float.tflite")
-    _describe(work / f"{NAME}-float.tflite", work, size)
+    export_float(model, size, work / f"{NAME}-float.tflite")
+    _describe(work / f"{NAME}-float.tflite", size)
     sets = _face_sets(work)
     learn_rounding(model.net, [s.image[torch.from_numpy(s.split == 0)] for s in sets], faces, ROUNDING_VIEWS)
-    write_float(model, size, work / TO_ROUND)
+    export_float(model, size, work / TO_ROUND)
 
 
 def _calibration(work: Path, size: int) -> np.ndarray:
@@ -136,23 +138,22 @@ def quantized(data_dir: Path, work: Path, models: Path) -> None:
     """The int8 file and its manifest, with a temperature fitted on those of FER+'s validation pictures that no run learns from."""
     size = Model(work / f"{NAME}-float.toml").size
     path = models / f"{NAME}.tflite"
-    quantize(work / TO_ROUND, _calibration(work, size), path)
-    _describe(path, models, size)
+    faces = [face[None] for face in _calibration(work, size)]
+    quantize(work / TO_ROUND, over_whole_range(faces, -1, 1), path)
+    _describe(path, size)
     validation = load("ferplus-valid", data_dir, work)
     validation = validation.only(np.arange(len(validation.labels)) % KEPT_BACK == 0)
-    for folder, file in ((work, work / f"{NAME}-float.tflite"), (models, path)):
+    for file in (work / f"{NAME}-float.tflite", path):
         model = Model(file.with_suffix(".toml"))
         _, raw = evaluation.outputs(model, validation)
         logits = np.stack([model.head("expression", values) for values in raw])
-        _describe(file, folder, size, evaluation.fit_temperature(logits, validation.labels))
+        _describe(file, size, evaluation.fit_temperature(logits, validation.labels))
 
 
-def _describe(path: Path, folder: Path, size: int, temperature: float = 1.0) -> None:
-    from ai_edge_litert.interpreter import Interpreter
-
-    counts = [int(o["shape"][-1]) for o in Interpreter(str(path)).get_output_details()]
-    outputs = {"expression": counts.index(len(LABELS)), "action_units": counts.index(len(teacher.UNITS))}
-    manifest.write(folder / f"{path.stem}.toml", path, path.stem, VERSION, size, outputs, temperature)
+def _describe(path: Path, size: int, temperature: float = 1.0) -> None:
+    counts = [shape[-1] for shape in PythonRunner(path).shapes]
+    outputs = {"expression": counts.index(len(LABELS)), "action_units": counts.index(len(UNITS))}
+    description.write(path, VERSION, size, outputs, temperature)
 
 
 def evaluate(data_dir: Path, work: Path, file: Path, names: list[str], both_ways: bool = False) -> dict:
@@ -196,7 +197,7 @@ def compare(data_dir: Path, work: Path, models: Path, reference: Path | None) ->
                     slices = evaluation.slices(probabilities, faces)
     plots.reliability_diagram(reliability, figures / "reliability.png")
     plots.training_curves(json.loads((work / "log.json").read_text()), figures / "training.png")
-    times, agreement = _in_the_c_library(files, loaded, work, reference)
+    times, agreement = _in_the_c_library(loaded, c_library(work), reference)
     sizes = {name: model.size_bytes for name, model in loaded.items()}
     table = evaluation.tables(results, times, sizes)
     (work / "tables.md").write_text(table)
@@ -222,21 +223,15 @@ def _tuned(make, data_dir: Path, work: Path) -> Path:
     return make(work, work / "peers", chosen)
 
 
-def _in_the_c_library(files: dict[str, Path], loaded: dict[str, Model], work: Path, reference: Path | None):
+def _in_the_c_library(loaded: dict[str, Model], library: Path, reference: Path | None):
     """Times on one thread, all models in turn, and how far the C library's answers are from Python's."""
-    library = load_library(work)
     running, differences = {}, {}
     picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     for name, model in loaded.items():
-        running[name] = CModel(library, (files[name].parent / model.manifest["file"]).read_bytes())
-        crop = picture[: model.size, : model.size]
-        expected = model.raw(crop)
-        x = to_tensor(crop, model.manifest["input"])
-        if np.issubdtype(model.input["dtype"], np.integer):
-            scale, zero = model.input["quantization"]
-            x = np.clip(np.rint(x / scale + zero), -128, 127)
-        found = running[name](x.astype(model.input["dtype"]))
-        differences[name] = float(max(np.abs(a - b).max() for a, b in zip(expected, found, strict=True)))
+        running[name] = CRunner(model.path, library)
+        x = to_tensor(picture[: model.size, : model.size], model.manifest["input"])
+        answers = zip(model.runner(x), running[name](x), strict=True)
+        differences[name] = float(max(np.abs(ours - theirs).max() for ours, theirs in answers))
     if reference:
-        running["EfficientNet-B0 224 float"] = CModel(library, reference.read_bytes())
+        running["EfficientNet-B0 224 float"] = CRunner(reference, library)
     return interleaved_times(running), differences

@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import multiprocessing
 
+from ..runtime import softmax
 from .augment import augment, centre
-from .contract import LABELS
-from .metrics import softmax, summary
+from .metrics import summary
 from .network import EmotionNet, folded
 from .sharpness import gradient_nearby
 from .start import SAFE_LOAD

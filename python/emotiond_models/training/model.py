@@ -1,14 +1,14 @@
 """Runs a manifest's model as emotiond does: crop, normalize, quantize, invoke, activate."""
 
-import hashlib
 import tomllib
 from pathlib import Path
 
 import numpy as np
 
-from .crop import crop_square, warp
+from ..manifest import digest_of
+from ..runtime import PythonRunner, softmax
 from .contract import LABELS
-from .metrics import softmax
+from .crop import crop_square, warp
 
 
 def to_tensor(crop: np.ndarray, spec: dict) -> np.ndarray:
@@ -23,20 +23,15 @@ def to_tensor(crop: np.ndarray, spec: dict) -> np.ndarray:
 
 
 class Model:
-    def __init__(self, manifest: Path, threads: int = 1):
-        from ai_edge_litert.interpreter import Interpreter
+    """Raises `ValueError` if the file beside the manifest is not the one that it was written for."""
 
-        self.manifest = tomllib.loads(manifest.read_text())
-        path = manifest.parent / self.manifest["file"]
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != self.manifest["sha256"]:
-            raise ValueError(f"{path} has SHA-256 {digest}, but {manifest} says {self.manifest['sha256']}")
+    def __init__(self, manifest: Path):
+        self.manifest = tomllib.loads(manifest.read_text(encoding="utf-8"))
+        self.path = manifest.parent / self.manifest["file"]
+        content = self.path.read_bytes()
+        digest_of(content, self.manifest, manifest)
         self.size_bytes = len(content)
-        self.interpreter = Interpreter(model_content=content, num_threads=threads)
-        self.interpreter.allocate_tensors()
-        self.input = self.interpreter.get_input_details()[0]
-        self.outputs = self.interpreter.get_output_details()
+        self.runner = PythonRunner(content)
         self.heads = {head["kind"]: head for head in self.manifest["head"]}
 
     @property
@@ -49,22 +44,8 @@ class Model:
         return warp(image, crop_square(box, angle, scale or rule["scale"], rule["offset"]), self.size)
 
     def raw(self, crop: np.ndarray) -> list[np.ndarray]:
-        """The output tensors of one crop, dequantized."""
-        x = to_tensor(crop, self.manifest["input"])
-        if np.issubdtype(self.input["dtype"], np.integer):
-            scale, zero = self.input["quantization"]
-            limits = np.iinfo(self.input["dtype"])
-            x = np.clip(np.rint(x / scale + zero), limits.min, limits.max).astype(self.input["dtype"])
-        self.interpreter.set_tensor(self.input["index"], x)
-        self.interpreter.invoke()
-        values = []
-        for output in self.outputs:
-            value = self.interpreter.get_tensor(output["index"])
-            if np.issubdtype(output["dtype"], np.integer):
-                scale, zero = output["quantization"]
-                value = (value.astype(np.float32) - zero) * scale
-            values.append(value.reshape(-1))
-        return values
+        """The output tensors of one crop, dequantized and flat."""
+        return [value.reshape(-1) for value in self.runner(to_tensor(crop, self.manifest["input"]))]
 
     def head(self, kind: str, values: list[np.ndarray]) -> np.ndarray:
         return values[self.heads[kind]["output"]]

@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from . import ConversionError, calibration, checkpoint, compare, ddamfn, flatbuffer, keras_file, manifest, onnx_file
-from . import quantize as quantization
+from ..flatbuffer import operators
+from ..quantization import export_float, quantize
+from ..runtime import PythonRunner
+from . import ConversionError, calibration, checkpoint, compare, ddamfn, description
 from .architectures import ARCHITECTURES
 from .published import NETWORKS, Published
-from .rewrite import replace_linear_attention, replace_prelu, split_head
-from .runtime import PythonRunner
+from .rewrite import ChannelsLast, replace_linear_attention, replace_prelu, split_head
 
 _FORMATS = {".pt": "pytorch", ".pth": "pytorch", ".onnx": "onnx", ".h5": "keras"}
 
@@ -46,8 +47,12 @@ def load(path: Path, network: Published) -> nn.Module:
     if (kind == "keras") != (network.architecture == "keras_mobilenet"):
         raise ConversionError(f"{path}: {network.name} is not published in this format")
     if kind == "onnx":
+        from . import onnx_file  # only for these files are ONNX's packages needed
+
         return onnx_file.read(path, network.size, classes, outputs).eval()
     if kind == "keras":
+        from . import keras_file
+
         return keras_file.read(path, outputs).eval()
     architecture = ARCHITECTURES[network.architecture]
     module = architecture.build(outputs)
@@ -94,19 +99,13 @@ def convert(
     calibrating = None if float_activations else calibration.samples(pictures, network)
     with tempfile.TemporaryDirectory() as scratch:
         float_path = Path(scratch) / "float.tflite"
-        quantization.export_float(module, network.size, float_path)
-        quantization.quantize(float_path, calibrating, model)
-    if outside := flatbuffer.outside_buffers(model.read_bytes()):
-        raise ConversionError(
-            f"{model} keeps {outside} buffers outside the flatbuffer; the C library would not read them"
-        )
+        export_float(ChannelsLast(module), network.size, float_path)
+        quantize(float_path, calibrating, model)
     runner = PythonRunner(model)
     inputs = [calibration.prepare(picture, network) for picture in held_out]
     classes = len(network.labels)
     reference = compare.outputs_of(TorchRunner(module, network), inputs, classes)
     found = compare.difference(reference, compare.outputs_of(runner, inputs, classes))
-    text = manifest.render(network, model, source, runner.shapes, described)
-    manifest_path = model.with_suffix(".toml")
-    manifest_path.write_text(text, encoding="utf-8")
-    _, floating = flatbuffer.operators(model)
-    return Converted(model, manifest_path, found, dict(floating))
+    manifest = description.write(network, model, source, runner.shapes, described)
+    _, floating = operators(model.read_bytes())
+    return Converted(model, manifest, found, dict(floating))
