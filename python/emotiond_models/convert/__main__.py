@@ -31,7 +31,7 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="int8 weights only: closer to the float network, slower",
     )
-    parser.add_argument("--out", type=Path, default=Path("models/converted"), help="folder to write to (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("converted"), help="folder to write to (%(default)s)")
     return parser.parse_args()
 
 

@@ -1,6 +1,5 @@
 """Measurements of a manifest's model on the labelled sets, and the card's tables."""
 
-
 import numpy as np
 
 from ..runtime import softmax
