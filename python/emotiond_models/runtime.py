@@ -44,6 +44,7 @@ class PythonRunner:
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]
         self._outputs = self._interpreter.get_output_details()
+        self.input_shape = tuple(int(n) for n in self._input["shape"])
         self.input_type = self._input["dtype"]
         self.input_quantization: tuple[float, int] = self._input["quantization"]
         self.shapes = [tuple(int(n) for n in output["shape"]) for output in self._outputs]

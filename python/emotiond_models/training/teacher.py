@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..runtime import PythonRunner
 from .contract import UNITS
 
 # Index in MediaPipe's list of 52 blendshapes (face_blendshapes_graph.cc, kBlendshapeNames).
@@ -51,33 +52,22 @@ LANDMARKS = np.array([
 
 class Teacher:
     def __init__(self, task: Path):
-        from ai_edge_litert.interpreter import Interpreter
-
         with zipfile.ZipFile(task) as archive:
             self.landmarks, self.blendshapes = (
-                Interpreter(model_content=archive.read(f"{name}.tflite"), num_threads=1)
-                for name in ("face_landmarks_detector", "face_blendshapes")
+                PythonRunner(archive.read(f"{name}.tflite")) for name in ("face_landmarks_detector", "face_blendshapes")
             )
-        for interpreter in (self.landmarks, self.blendshapes):
-            interpreter.allocate_tensors()
-        outputs = self.landmarks.get_output_details()
-        self.points = next(o["index"] for o in outputs if o["shape"][-1] == 478 * 3)
+        shapes = self.landmarks.shapes
+        self.points = [shape[-1] for shape in shapes].index(478 * 3)
         # Two outputs of one value; the 4-dimensional one is the presence of a face.
-        self.presence = next(o["index"] for o in outputs if tuple(o["shape"]) == (1, 1, 1, 1))
+        self.presence = shapes.index((1, 1, 1, 1))
 
     def __call__(self, square: np.ndarray) -> tuple[np.ndarray, float]:
         """The 52 blendshapes of a uint8 cached square, and the landmark network's face probability."""
         image = Image.fromarray(square).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR)
-        self.landmarks.set_tensor(
-            self.landmarks.get_input_details()[0]["index"], np.asarray(image, np.float32)[None] / 255
-        )
-        self.landmarks.invoke()
-        points = self.landmarks.get_tensor(self.points).reshape(478, 3)[LANDMARKS, :2]
-        presence = float(self.landmarks.get_tensor(self.presence).item())
-        self.blendshapes.set_tensor(self.blendshapes.get_input_details()[0]["index"], points[None])
-        self.blendshapes.invoke()
-        out = self.blendshapes.get_tensor(self.blendshapes.get_output_details()[0]["index"])
-        return out.reshape(52).copy(), 1 / (1 + np.exp(-presence))
+        found = self.landmarks(np.asarray(image, np.float32)[None] / 255)
+        points = found[self.points].reshape(478, 3)[LANDMARKS, :2]
+        presence = float(found[self.presence].item())
+        return self.blendshapes(points[None])[0].reshape(52), 1 / (1 + np.exp(-presence))
 
 
 def units_of(blendshapes: np.ndarray) -> np.ndarray:
