@@ -9,7 +9,7 @@ use crate::command::cli::{ConfigArgs, Destination, RunArgs};
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish::Publisher as _;
-use crate::publish::mqtt::MqttPublisher;
+use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;
 use crate::runtime::feed::Feed;
 use crate::sandbox::{self, Access};
@@ -97,11 +97,9 @@ fn broker(settings: &Settings) -> anyhow::Result<String> {
     // Another client id, or the running daemon would be thrown off.
     mqtt.device = format!("{}-check", mqtt.device).parse()?;
     mqtt.commands = false;
-    mqtt.discovery = None;
-    mqtt.announce = false;
     mqtt.durable = None;
     let (commands, _) = mpsc::sync_channel(1);
-    let mut publisher = MqttPublisher::start(mqtt, commands)?;
+    let mut publisher = MqttPublisher::start(mqtt, Announcement::default(), commands)?;
     let address = publisher.address().clone();
     let connected = publisher.wait_connected(BROKER_PATIENCE);
     let _left = publisher.close(Duration::from_secs(1));

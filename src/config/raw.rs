@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::Site;
+use crate::publish::settings::MqttSettings;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -135,11 +136,11 @@ impl Default for Mqtt {
             ca_file: None,
             client_certificate_file: None,
             client_key_file: None,
-            keep_alive: Span(Duration::from_secs(30)),
-            queue: 10_000,
+            keep_alive: Span(MqttSettings::KEEP_ALIVE),
+            queue: MqttSettings::QUEUE,
             keep: Span(Duration::from_secs(7 * 24 * 3600)),
             state_directory: None,
-            commands: true,
+            commands: MqttSettings::COMMANDS,
         }
     }
 }

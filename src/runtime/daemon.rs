@@ -15,8 +15,8 @@ use crate::config::Settings;
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish::Publisher;
 use crate::publish::home_assistant::{self, Announced};
-use crate::publish::mqtt::MqttPublisher;
-use crate::publish::mqtt::inbox::{Asked, Command, Request};
+use crate::publish::mqtt::inbox::{Asked, RemoteCommand, Request};
+use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;
 use crate::publish::stdout::{LinePublisher, ReaderGone};
 use crate::runtime::capture_worker::Switches;
@@ -65,7 +65,7 @@ pub struct Control<'a> {
     signals: &'a Receiver<i32>,
     supervisor: Supervisor,
     publisher: Box<dyn Publisher>,
-    commands: Receiver<Command>,
+    commands: Receiver<RemoteCommand>,
     events: Receiver<Event>,
     switches: Arc<Switches>,
     camera: JoinHandle<()>,
@@ -204,6 +204,10 @@ impl<'a> Control<'a> {
                 }
                 self.supervisor.ready();
             }
+            if let Some(reason) = self.publisher.fatal() {
+                self.stop(GOOD_BYE);
+                return Err(Failure { code: Code::Software, error: anyhow::anyhow!(reason) });
+            }
             self.watchdog.look(&self.switches);
             if Instant::now() >= self.next_health {
                 self.next_health += HEALTH;
@@ -241,9 +245,9 @@ impl<'a> Control<'a> {
         }
     }
 
-    fn handle_command(&mut self, command: Command) {
+    fn handle_command(&mut self, command: RemoteCommand) {
         match command {
-            Command::Pause(paused) => {
+            RemoteCommand::Pause(paused) => {
                 if paused != self.session.paused {
                     log::info!("{} on request", if paused { "paused" } else { "resumed" });
                 }
@@ -251,7 +255,7 @@ impl<'a> Control<'a> {
                 self.switches.paused.store(paused, Ordering::Relaxed);
                 self.publish(Message::pause_state(paused));
             }
-            Command::Request(request) => {
+            RemoteCommand::Request(request) => {
                 let answer = self.answer(&request);
                 self.publish(answer);
             }
@@ -306,18 +310,19 @@ fn publisher(
     settings: &Settings,
     destination: Destination,
     info: &Info,
-    commands: SyncSender<Command>,
+    commands: SyncSender<RemoteCommand>,
 ) -> Result<Box<dyn Publisher>, Failure> {
     if destination == Destination::Stdout {
         return Ok(Box::new(LinePublisher::stdout()));
     }
-    let mut mqtt = settings.mqtt.clone();
+    let mqtt = settings.mqtt.clone();
     if mqtt.durable.is_none() && mqtt.broker != Broker::Embedded {
         log::warn!(
             "no state directory: what the broker has not taken is kept in memory alone and lost by a restart; set \
              mqtt.state_directory, or StateDirectory= in the unit"
         );
     }
+    let mut announcement = Announcement { status: true, discovery: None };
     if settings.home_assistant.discovery {
         let announced = Announced {
             prefix: &settings.home_assistant.prefix,
@@ -330,9 +335,9 @@ fn publisher(
             triggers: &info.triggers,
             commands: settings.mqtt.commands,
         };
-        mqtt.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
+        announcement.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
     }
-    Ok(Box::new(MqttPublisher::start(mqtt, commands).or_exit(Code::Config)?))
+    Ok(Box::new(MqttPublisher::start(mqtt, announcement, commands).or_exit(Code::Config)?))
 }
 
 /// Says at every start what the site allows, because the operator is answerable for it.
