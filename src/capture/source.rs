@@ -235,7 +235,7 @@ pub enum SourceError {
     Io {
         /// Which device or file.
         what: String,
-        /// What the system said.
+        /// What the system said. It is part of the message, and so no `source()`: a chain would print it twice.
         error: std::io::Error,
     },
 }

@@ -11,7 +11,7 @@ use crate::command::cli::ConfigArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish::Publisher as _;
-use crate::publish::mqtt::MqttPublisher;
+use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;
 use crate::sandbox::{self, Access};
 use crate::vision::models;
@@ -92,10 +92,8 @@ fn broker(settings: &Settings) -> anyhow::Result<String> {
     // Another client id, or the running daemon would be thrown off.
     mqtt.device = format!("{}-check", mqtt.device).parse()?;
     mqtt.commands = false;
-    mqtt.discovery = None;
-    mqtt.announce = false;
     mqtt.durable = None;
-    let mut publisher = MqttPublisher::start(mqtt, Box::new(|_| Ok(())))?;
+    let mut publisher = MqttPublisher::start(mqtt, Announcement::default(), Box::new(|_| Ok(())))?;
     let address = publisher.address().clone();
     let connected = publisher.wait_connected(BROKER_PATIENCE);
     let _left = publisher.close(Duration::from_secs(1));

@@ -6,6 +6,8 @@ use std::time::Duration;
 use emotiond_core::report::policy::Site;
 use serde::{Deserialize, Deserializer};
 
+use crate::publish::settings::MqttSettings;
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,11 +140,11 @@ impl Default for MqttTable {
             ca_file: None,
             client_certificate_file: None,
             client_key_file: None,
-            keep_alive: Span(Duration::from_secs(30)),
-            queue: 10_000,
+            keep_alive: Span(MqttSettings::KEEP_ALIVE),
+            queue: MqttSettings::QUEUE,
             keep: Span(Duration::from_secs(7 * 24 * 3600)),
             state_directory: None,
-            commands: true,
+            commands: MqttSettings::COMMANDS,
         }
     }
 }

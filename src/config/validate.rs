@@ -189,7 +189,7 @@ fn durable(
     let limit = keep.as_secs_f64() / window.as_secs_f64();
     ensure!(
         limit <= MOST_KEPT,
-        "`mqtt.keep` is {}, which is {limit:.0} windows of {}; {MOST_KEPT:.0} at most are kept (about 1.6 GB): \
+        "`mqtt.keep` is {}, which is {limit:.0} windows of {}; {MOST_KEPT:.0} at most are kept (about 1.2 GB): \
          shorten it, or lengthen `summary.window`",
         humantime::format_duration(keep),
         humantime::format_duration(window)

@@ -23,8 +23,8 @@ use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish::Publisher;
 use crate::publish::home_assistant::{self, Announced};
-use crate::publish::mqtt::MqttPublisher;
-use crate::publish::mqtt::inbox::{Asked, Command, Request};
+use crate::publish::mqtt::inbox::{Asked, RemoteCommand, Request};
+use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;
 use crate::publish::stdout::{LinePublisher, ReaderGone};
 use crate::vision::models::Models;
@@ -192,6 +192,10 @@ impl<'a> Daemon<'a> {
                 Ok(Event::Stopped(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the session holds a sender"),
             }
+            if let Some(reason) = self.publisher.fatal() {
+                self.stop(STOP_TIMEOUT);
+                return Err(Failure { code: Code::Software, error: anyhow::anyhow!(reason) });
+            }
             let now = Instant::now();
             if now >= next_watch {
                 next_watch = now + WATCH;
@@ -235,9 +239,9 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    fn handle_command(&mut self, command: Command) {
+    fn handle_command(&mut self, command: RemoteCommand) {
         match command {
-            Command::Pause(paused) => {
+            RemoteCommand::Pause(paused) => {
                 if paused != self.session.paused {
                     log::info!("{} on request", if paused { "paused" } else { "resumed" });
                 }
@@ -245,7 +249,7 @@ impl<'a> Daemon<'a> {
                 self.control.paused.store(paused, Ordering::Relaxed);
                 self.publish(Message::pause_state(paused));
             }
-            Command::Request(request) => {
+            RemoteCommand::Request(request) => {
                 let answer = self.answer(&request);
                 self.publish(answer);
             }
@@ -327,13 +331,14 @@ fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<
     if settings.publish == Destination::Stdout {
         return Ok(Box::new(LinePublisher::stdout()));
     }
-    let mut mqtt = settings.mqtt.clone();
+    let mqtt = settings.mqtt.clone();
     if mqtt.durable.is_none() && mqtt.broker != Broker::Embedded {
         log::warn!(
             "no state directory: what the broker has not taken is kept in memory alone and lost by a restart; set \
              mqtt.state_directory, or StateDirectory= in the unit"
         );
     }
+    let mut announcement = Announcement { status: true, discovery: None };
     if settings.home_assistant.discovery {
         let announced = Announced {
             prefix: &settings.home_assistant.prefix,
@@ -346,7 +351,7 @@ fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<
             triggers: &info.triggers,
             commands: settings.mqtt.commands,
         };
-        mqtt.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
+        announcement.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
     }
     let events = session.sender.clone();
     let commands = Box::new(move |command| match events.try_send(Event::Command(command)) {
@@ -354,7 +359,7 @@ fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<
         Err(TrySendError::Full(_)) => Err(TrySendError::Full(())),
         Err(TrySendError::Disconnected(_)) => Err(TrySendError::Disconnected(())),
     });
-    Ok(Box::new(MqttPublisher::start(mqtt, commands).or_exit(Code::Config)?))
+    Ok(Box::new(MqttPublisher::start(mqtt, announcement, commands).or_exit(Code::Config)?))
 }
 
 /// Says at every start what the site allows, because the operator is answerable for it.

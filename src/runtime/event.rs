@@ -3,7 +3,7 @@
 use emotiond_core::Moment;
 
 use crate::capture::SourceError;
-use crate::publish::mqtt::inbox::Command;
+use crate::publish::mqtt::inbox::RemoteCommand;
 use crate::vision::Outcome;
 
 /// Everything that the daemon's loop is told.
@@ -18,7 +18,7 @@ pub enum Event {
     /// A network could not be run.
     InferenceFailed(anyhow::Error),
     /// Somebody asks for something over MQTT.
-    Command(Command),
+    Command(RemoteCommand),
     /// A signal of the operating system.
     Signal(i32),
 }

@@ -5,9 +5,9 @@
 
 mod contents;
 mod graph;
-mod known;
 mod publics;
 mod reader_tests;
+mod rule;
 mod source;
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use graph::{Edge, Target, parent, within};
-use known::check;
+use rule::check;
 use source::Workspace;
 
 /// The rooms of `src` and the crate of what decides, from the bottom up. A room imports from those below it only;

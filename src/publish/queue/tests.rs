@@ -1,9 +1,10 @@
-//! The durable queue on a disk that is a map: what is sent, written, read and given up when.
+//! The queue on a disk that is a map: what is sent, written, read and dropped when.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
+use super::store::Stored;
 use super::*;
 use emotiond_core::report::payload::{Message, Topic};
 
@@ -27,59 +28,61 @@ enum Mood {
     Broken,
 }
 
-/// Does a job as [`Store`](crate::publish::queue::store::Store) would.
-fn perform(job: &Job, medium: &mut Medium, mood: Mood) -> Outcome {
+/// Does a job as [`Store`](store::Store) would.
+fn perform(job: &DiskJob, medium: &mut Medium, mood: Mood) -> DiskResult {
     let fault = || StoreError::Unavailable("no luck".into());
     match job {
-        Job::Open if mood == Mood::Broken => Outcome::Opened(Err(fault())),
-        Job::Open => Outcome::Opened(Ok(Content {
+        DiskJob::Open if mood == Mood::Broken => DiskResult::Opened(Err(fault())),
+        DiskJob::Open => DiskResult::Opened(Ok(StoreContent {
             first: medium.keys().next().copied().unwrap_or(0),
             next: medium.keys().last().map_or(0, |last| last + 1),
             count: medium.len() as u64,
             damage: None,
         })),
-        Job::Write(Change { empties: true, remove, .. }) if mood != Mood::Broken => {
-            // The file may be begun anew, even on a full disk.
-            assert!(medium.keys().all(|key| remove.contains(key)), "{medium:?} is not emptied by {remove:?}");
+        DiskJob::Write(change)
+            if mood == Mood::Full
+                && change.put.is_empty()
+                && medium.keys().all(|key| change.remove.contains(key)) =>
+        {
+            // What is empty can be cleared, even on a full disk.
             medium.clear();
-            Outcome::Written(Ok(0))
+            DiskResult::Written(Ok(0))
         }
-        Job::Write(_) if mood != Mood::Good => Outcome::Written(Err(fault())),
-        Job::Write(change) => {
+        DiskJob::Write(_) if mood != Mood::Good => DiskResult::Written(Err(fault())),
+        DiskJob::Write(change) => {
             medium.extend(change.put.iter().map(|stored| (stored.key, stored.clone())));
             change.remove.iter().for_each(|key| {
                 medium.remove(key);
             });
             let oldest: Vec<u64> = match &change.trim {
-                Some((places, most)) => {
-                    medium.range(places.clone()).map(|(key, _)| *key).take(*most as usize).collect()
+                Some((keys, most)) => {
+                    medium.range(keys.clone()).map(|(key, _)| *key).take(*most as usize).collect()
                 }
                 None => Vec::new(),
             };
             oldest.iter().for_each(|key| {
                 medium.remove(key);
             });
-            Outcome::Written(Ok(oldest.len() as u64))
+            DiskResult::Written(Ok(oldest.len() as u64))
         }
-        Job::Load { .. } if mood == Mood::Broken => Outcome::Loaded(Err(fault())),
-        Job::Load { places, most } => Outcome::Loaded(Ok(medium
-            .range(places.clone())
-            .take(*most)
-            .map(|(_, stored)| stored.clone())
-            .collect())),
-        Job::Close => Outcome::Closed,
+        DiskJob::Load { .. } if mood == Mood::Broken => DiskResult::Loaded(Err(fault())),
+        DiskJob::Load { keys, most } => {
+            let summaries = medium.range(keys.clone()).take(*most).map(|(_, stored)| stored.clone());
+            DiskResult::Loaded(Ok(Loaded { summaries: summaries.collect(), damaged: Vec::new() }))
+        }
+        DiskJob::Close => DiskResult::Closed,
     }
 }
 
 /// A queue, its disk, and a broker that takes what it is sent.
 struct World {
-    queue: DurableQueue,
+    queue: Queue,
     limit: u64,
     memory: usize,
     medium: Medium,
     mood: Mood,
     now: Instant,
-    job: Option<Job>,
+    job: Option<DiskJob>,
     connected: bool,
     packet: u16,
     unnumbered: VecDeque<usize>,
@@ -94,7 +97,7 @@ struct World {
 impl World {
     fn new(memory: usize, limit: u64) -> Self {
         Self {
-            queue: DurableQueue::new(memory, Some(limit)),
+            queue: Queue::new(memory, Some(limit)),
             limit,
             memory,
             medium: Medium::new(),
@@ -178,15 +181,18 @@ impl World {
         panic!("the disk finds no rest: {:?}", self.job);
     }
 
-    /// Ends the process; of a transaction under way, all or nothing is on disk.
-    fn kill(&mut self, committed: bool) {
+    /// Ends the process; of a write that is being made, the removals and the first `written` summaries are on disk.
+    fn kill(&mut self, written: usize) {
         self.disconnect(0);
-        if let Some(job) = self.job.take().filter(|_| committed) {
+        if let Some(mut job) = self.job.take().filter(|_| written > 0) {
+            if let DiskJob::Write(change) = &mut job {
+                change.put.truncate(written);
+            }
             perform(&job, &mut self.medium, self.mood);
         }
         let safe: BTreeSet<usize> = self.numbers_on_disk().chain(self.received.iter().copied()).collect();
         self.lost.extend((0..self.pushed).filter(|number| !safe.contains(number)));
-        self.queue = DurableQueue::new(self.memory, Some(self.limit));
+        self.queue = Queue::new(self.memory, Some(self.limit));
     }
 
     fn numbers_on_disk(&self) -> impl Iterator<Item = usize> {
@@ -206,7 +212,7 @@ impl World {
                 self.acknowledge();
             }
             if self.queue.waiting() == 0 {
-                self.now += RETRY + TIDY.0;
+                self.now += RETRY + REMOVAL.0;
                 self.settle();
                 return;
             }
@@ -229,7 +235,7 @@ fn nothing_is_written_while_the_broker_acknowledges() {
         world.push(1);
         assert!(world.send());
         world.number();
-        world.now += PATIENCE - Duration::from_millis(1);
+        world.now += UNACKNOWLEDGED - Duration::from_millis(1);
         assert!(!world.begin());
         world.acknowledge();
         assert!(!world.begin());
@@ -245,15 +251,15 @@ fn a_broker_that_does_not_acknowledge_makes_it_write_after_a_while() {
     world.connect();
     world.push(1);
     assert!(world.send());
-    assert_eq!(world.queue.deadline(world.now), Some(world.now + PATIENCE));
-    world.now += PATIENCE;
+    assert_eq!(world.queue.deadline(world.now), Some(world.now + UNACKNOWLEDGED));
+    world.now += UNACKNOWLEDGED;
     world.settle();
     assert_eq!(world.numbers_on_disk().collect::<Vec<_>>(), [0]);
     assert_eq!((world.queue.waiting(), world.queue.on_disk(), world.queue.unwritten()), (1, Some(1), 0));
     world.number();
     world.acknowledge();
     assert_eq!(world.queue.waiting(), 0);
-    world.now += TIDY.0;
+    world.now += REMOVAL.0;
     world.settle();
     assert_eq!(world.medium.len(), 0);
 }
@@ -271,7 +277,7 @@ fn an_outage_is_written_at_once_and_outlasts_a_kill() {
     world.push(200);
     world.settle();
     assert_eq!(world.numbers_on_disk().collect::<Vec<_>>(), (1..203).collect::<Vec<_>>());
-    world.kill(false);
+    world.kill(0);
     world.push(5);
     world.deliver();
     assert_eq!(world.received, (0..208).collect::<Vec<_>>());
@@ -290,7 +296,7 @@ fn beyond_the_bound_the_oldest_go_and_are_counted() {
     assert_eq!(world.queue.dropped().summaries, 30);
     // A shorter bound after a restart holds for what is there already.
     world.limit = 10;
-    world.kill(false);
+    world.kill(0);
     world.settle();
     assert_eq!((world.medium.len(), world.queue.dropped().summaries), (10, 10));
     world.deliver();
@@ -347,7 +353,7 @@ fn what_is_live_goes_past_a_disk_that_is_out_of_reach() {
 }
 
 #[test]
-fn a_damaged_file_costs_what_it_held_and_no_more() {
+fn files_that_are_gone_cost_what_they_held_and_no_more() {
     let mut world = World::new(100, 1000);
     world.push(7);
     world.settle();
@@ -355,7 +361,7 @@ fn a_damaged_file_costs_what_it_held_and_no_more() {
     assert!(world.begin(), "it reads what it holds");
     world.medium.clear();
     world.job = None;
-    world.queue.done(Outcome::Loaded(Err(StoreError::Damaged("a page is".into()))), world.now);
+    world.queue.done(DiskResult::Loaded(Err(StoreError::Lost("a file".into()))), world.now);
     world.push(1);
     world.deliver();
     assert_eq!(world.received, [7]);
@@ -393,7 +399,7 @@ enum Step {
     Settle,
     Wait(u64),
     Mood(Mood),
-    Kill(bool),
+    Kill(usize),
 }
 
 fn step(moods: &'static [Mood], kills: bool) -> impl Strategy<Value = Step> {
@@ -410,7 +416,7 @@ fn step(moods: &'static [Mood], kills: bool) -> impl Strategy<Value = Step> {
         2 => Just(Step::Settle),
         2 => (100..80_000_u64).prop_map(Step::Wait),
         2 => prop::sample::select(moods).prop_map(Step::Mood),
-        1 => any::<bool>().prop_map(move |committed| if kills { Step::Kill(committed) } else { Step::Settle }),
+        1 => (0..6_usize).prop_map(move |written| if kills { Step::Kill(written) } else { Step::Settle }),
     ]
 }
 
@@ -437,7 +443,7 @@ fn play(world: &mut World, steps: Vec<Step>) {
             }
             Step::Wait(milliseconds) => world.now += Duration::from_millis(milliseconds),
             Step::Mood(mood) => world.mood = mood,
-            Step::Kill(committed) => world.kill(committed),
+            Step::Kill(written) => world.kill(written),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Messages to an MQTT broker, through a thread of their own.
+//! Messages to an MQTT broker, sent by a thread of their own.
 
 mod diagnosis;
 pub mod inbox;
-pub(in crate::publish) mod session;
+mod session;
 mod tls;
 pub mod watch;
 
@@ -13,17 +13,28 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
-use crate::publish::mqtt::inbox::{CommandSink, Inbox};
-use crate::publish::mqtt::session::{LARGEST_MESSAGE, Shared, Worker};
+use crate::publish::home_assistant::Discovery;
+use crate::publish::queue::Queue;
 use crate::publish::queue::disk_worker::DiskWorker;
-use crate::publish::queue::durable::DurableQueue;
 use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
 use crate::publish::{Counters, Publisher};
 use emotiond_core::report::payload::Message;
+use inbox::{CommandSink, Inbox};
+use session::{LARGEST_MESSAGE, SessionWorker, Shared};
 
-/// The part of a good-bye that is left to the disk.
+/// The part of the time for closing that is left to the disk.
 const LAST_WRITE: Duration = Duration::from_millis(500);
+
+/// What the publisher says about the device by itself, at every connection.
+#[derive(Clone, Debug, Default)]
+pub struct Announcement {
+    /// Whether `status` is published and left as the last will; false for a mere try of the connection, which is to
+    /// leave nothing behind on the broker.
+    pub status: bool,
+    /// The message that makes Home Assistant create the device's entities.
+    pub discovery: Option<Discovery>,
+}
 
 /// Publishes at QoS 1 and keeps what the broker has not acknowledged.
 ///
@@ -32,6 +43,8 @@ const LAST_WRITE: Duration = Duration::from_millis(500);
 pub struct MqttPublisher {
     shared: Arc<Shared>,
     settings: MqttSettings,
+    /// Whether `status` is announced.
+    status: bool,
     address: Address,
     thread: Option<JoinHandle<()>>,
     embedded: Option<EmbeddedBroker>,
@@ -39,11 +52,16 @@ pub struct MqttPublisher {
 
 impl MqttPublisher {
     /// Starts the publisher's thread, and the embedded broker if that is the one, and returns at once: a broker that
-    /// is not there is reported in the log and tried again until it is. Commands go to `commands`.
+    /// is unreachable is reported in the log and tried again until it is reachable. Commands go to `commands`.
     ///
     /// # Errors
     /// If the certificates cannot be read, or the embedded broker cannot listen.
-    pub fn start(settings: MqttSettings, commands: CommandSink) -> anyhow::Result<Self> {
+    pub fn start(
+        settings: MqttSettings,
+        announcement: Announcement,
+        commands: CommandSink,
+    ) -> anyhow::Result<Self> {
+        let Announcement { status, discovery } = announcement;
         let (address, embedded) = match &settings.broker {
             Broker::Remote(address) => (address.clone(), None),
             Broker::Embedded => {
@@ -58,45 +76,47 @@ impl MqttPublisher {
             tls::client_config(&settings.tls)?;
         }
         let limit = settings.durable.as_ref().map(|durable| durable.limit);
-        let shared = Arc::new(Shared::new(DurableQueue::new(settings.queue, limit)));
+        let shared = Arc::new(Shared::new(Queue::new(settings.queue, limit)));
         {
             let mut state = shared.lock();
-            if settings.announce {
+            if status {
                 state.queue.push(Outgoing::new(Message::status(true), &settings.device), Instant::now());
             }
-            if let Some(discovery) = &settings.discovery {
+            if let Some(discovery) = &discovery {
                 state
                     .queue
                     .push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()), Instant::now());
             }
         }
-        let worker = Worker {
+        let worker = SessionWorker {
             shared: Arc::clone(&shared),
             address: address.clone(),
             inbox: settings.commands.then(|| Inbox::new(&settings.device, commands, Instant::now())),
             settings: settings.clone(),
+            status,
+            discovery,
         };
         let thread = std::thread::Builder::new()
             .name("publisher".into())
             .spawn(move || worker.run())
             .context("failed to start the publisher's thread")?;
         if let Some(durable) = &settings.durable {
-            let keeper = DiskWorker::new(Arc::clone(&shared), durable.directory.clone());
+            let worker = DiskWorker::new(Arc::clone(&shared), durable.directory.clone());
             std::thread::Builder::new()
                 .name("queue".into())
-                .spawn(move || keeper.run())
+                .spawn(move || worker.run())
                 .context("failed to start the queue's thread")?;
         }
-        Ok(Self { shared, settings, address, thread: Some(thread), embedded })
+        Ok(Self { shared, settings, status, address, thread: Some(thread), embedded })
     }
 
-    /// Where the broker is; tells the port of an embedded one.
+    /// Where the broker is, with the port of an embedded one.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Waits until the broker has accepted us, or until `within` has passed; gives whether it has.
+    /// Waits until the broker has accepted us, or until `within` has passed, and returns whether it has.
     #[must_use]
     pub fn wait_connected(&self, within: Duration) -> bool {
         self.shared.wait(within, |state| state.live.is_some()).live.is_some()
@@ -105,7 +125,7 @@ impl MqttPublisher {
     fn end_thread(&mut self, within: Duration) {
         let ended = self.shared.wait(within, |state| state.ended).ended;
         let Some(thread) = self.thread.take().filter(|_| ended) else {
-            // It waits for the network, with bounds of its own, and holds nothing that anybody else waits for.
+            // It waits for the network, with time limits of its own, and holds nothing that another thread waits for.
             return;
         };
         if thread.join().is_err() {
@@ -117,7 +137,7 @@ impl MqttPublisher {
 impl Publisher for MqttPublisher {
     fn publish(&mut self, message: Message) -> anyhow::Result<()> {
         if message.body.len() > LARGEST_MESSAGE {
-            // No broker would be the better for it, and the client would cut the connection over it, for ever.
+            // The client would drop the connection over it, at every attempt to send it.
             bail!("a message of {} bytes is too large to be published", message.body.len());
         }
         let message = Outgoing::new(message, &self.settings.device);
@@ -126,7 +146,7 @@ impl Publisher for MqttPublisher {
         }
         let mut state = self.shared.lock();
         if state.stop {
-            bail!("the connection to the broker has been closed for good");
+            bail!("the connection to the broker has been closed");
         }
         state.queue.push(message, Instant::now());
         state.pump();
@@ -141,14 +161,14 @@ impl Publisher for MqttPublisher {
     }
 
     /// Publishes `offline`, waits for all acknowledgements, disconnects. If they do not come in time, the connection is
-    /// dropped without a good-bye instead: the broker then publishes `offline` itself. What is left of the summaries is
-    /// written to disk, where there is one.
+    /// dropped without DISCONNECT: the broker then publishes `offline` itself. Summaries that are left are written to
+    /// disk, where there is one.
     fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
         let deadline = Instant::now() + within;
         let mut state = self.shared.lock();
         if !state.stop {
             state.stop = true;
-            if self.settings.announce {
+            if self.status {
                 state
                     .queue
                     .push(Outgoing::new(Message::status(false), &self.settings.device), Instant::now());
@@ -157,12 +177,12 @@ impl Publisher for MqttPublisher {
         }
         drop(state);
         self.shared.changed.notify_all();
-        let patience = within.saturating_sub(LAST_WRITE);
+        let acknowledgements = within.saturating_sub(LAST_WRITE);
         let mut state =
-            self.shared.wait(patience, |state| state.live.is_none() || state.queue.waiting() == 0);
-        let said = state.queue.waiting() == 0
+            self.shared.wait(acknowledgements, |state| state.live.is_none() || state.queue.waiting() == 0);
+        let disconnected = state.queue.waiting() == 0
             && state.live.take_if(|client| client.try_disconnect().is_ok()).is_some();
-        if said {
+        if disconnected {
             state.queue.disconnected(Instant::now());
             state.queue.stop();
         } else {
@@ -173,7 +193,7 @@ impl Publisher for MqttPublisher {
         let rest = deadline.saturating_duration_since(Instant::now()).max(LAST_WRITE);
         let mut state = self.shared.wait(rest, |state| state.queue.ended());
         if !state.queue.ended() {
-            log::warn!("the disk does not answer: what is not written yet may be lost");
+            log::warn!("the disk does not respond: summaries that are not written yet may be lost");
         }
         let left = state.queue.unwritten();
         if let Some(kept) = state.queue.on_disk().filter(|kept| *kept > 0) {
@@ -185,6 +205,10 @@ impl Publisher for MqttPublisher {
             embedded.stop();
         }
         Ok(left)
+    }
+
+    fn fatal(&self) -> Option<String> {
+        self.embedded.as_ref()?.failure()
     }
 
     fn counters(&self) -> Counters {
@@ -202,7 +226,7 @@ impl Publisher for MqttPublisher {
 }
 
 impl Drop for MqttPublisher {
-    /// Without [`Publisher::close`] before, the connection ends without a good-bye.
+    /// Without [`Publisher::close`] before, the connection ends without DISCONNECT.
     fn drop(&mut self) {
         self.shared.lock().abandon();
         self.shared.changed.notify_all();
