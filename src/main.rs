@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use emotiond::command;
 use emotiond::command::cli::{Cli, Command};
 use emotiond::command::logging;
-use emotiond::{command, runtime};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose);
     exit_on_panic();
     let result = match &cli.command {
-        Command::Run(arguments) => runtime::run(arguments),
+        Command::Run(arguments) => command::run::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Cameras(arguments) => command::cameras::run(arguments),
         Command::Analyze(arguments) => command::analyze::run(arguments),

@@ -33,7 +33,11 @@ fn settings(url: &str) -> MqttSettings {
 
 fn start(settings: MqttSettings) -> (MqttPublisher, Receiver<Command>) {
     let (sender, commands) = sync_channel(16);
-    (MqttPublisher::start(settings, sender).unwrap(), commands)
+    let sink = Box::new(move |command| {
+        sender.try_send(command).expect("a test takes its commands");
+        Ok(())
+    });
+    (MqttPublisher::start(settings, sink).unwrap(), commands)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "numbers and literals read best by value")]

@@ -12,7 +12,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::capture::Spec;
+use crate::capture::CameraSettings;
+use crate::capture::replay::Speed;
 use crate::publish::settings::MqttSettings;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::trigger::TriggerSettings;
@@ -59,21 +60,14 @@ impl Site {
     }
 }
 
-/// The camera or replay, and how often to look.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CameraSettings {
-    /// What to capture from.
-    pub source: Spec,
-    /// Width asked of the camera, pixels.
-    pub width: u32,
-    /// Height asked of the camera, pixels.
-    pub height: u32,
-    /// Frames analysed a second.
-    pub rate: f64,
-    /// How long a camera may be silent before it counts as lost.
-    pub timeout: Duration,
-    /// Nominal frames a second of a replay.
-    pub replay_fps: f64,
+/// Where summaries go.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Destination {
+    /// The broker that the configuration names.
+    #[default]
+    Mqtt,
+    /// Standard output, one JSON line a summary.
+    Stdout,
 }
 
 /// Which models to load.
@@ -148,9 +142,13 @@ pub struct HomeAssistantSettings {
 /// Everything the daemon needs to know, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where they were read from.
+    pub path: PathBuf,
+    /// Where summaries go.
+    pub publish: Destination,
     /// Topic level and client id.
     pub device: DeviceName,
-    /// Camera or replay.
+    /// The camera or its stand-in.
     pub camera: CameraSettings,
     /// Which models.
     pub models: ModelSettings,
@@ -208,8 +206,21 @@ pub struct Overrides {
     pub source: Option<String>,
     /// Replaces `summary.window`.
     pub window: Option<Duration>,
-    /// Run without a configuration file, as a trial at home that publishes nothing but standard output.
+    /// Whether no configuration file is needed: a trial at home, which publishes nothing but standard output.
     pub trial: bool,
+    /// Where summaries go.
+    pub publish: Destination,
+    /// How fast a recording is played; without it at full speed to standard output, and in real time over MQTT.
+    pub speed: Option<Speed>,
+}
+
+impl Overrides {
+    fn speed(&self) -> Speed {
+        self.speed.unwrap_or(match self.publish {
+            Destination::Stdout => Speed::Full,
+            Destination::Mqtt => Speed::RealTime,
+        })
+    }
 }
 
 impl Settings {
@@ -245,7 +256,7 @@ impl Settings {
         if let Some(window) = overrides.window {
             file.summary.window = raw::Span(window);
         }
-        validate::settings(file)
+        validate::settings(file, path, overrides)
             .map_err(|message| ConfigError::Value { path: path.to_owned(), message: format!("{message:#}") })
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Camera {
     pub height: u32,
     pub rate: f64,
     pub timeout: Span,
+    pub format: Option<String>,
+    pub stride: u32,
     pub replay_fps: f64,
 }
 
@@ -50,6 +52,8 @@ impl Default for Camera {
             height: 480,
             rate: 5.0,
             timeout: Span(Duration::from_secs(5)),
+            format: None,
+            stride: 0,
             replay_fps: 25.0,
         }
     }

@@ -7,14 +7,13 @@ mod tls;
 pub mod watch;
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
-use crate::publish::mqtt::inbox::{Command, Inbox};
+use crate::publish::mqtt::inbox::{CommandSink, Inbox};
 use crate::publish::mqtt::session::{LARGEST_MESSAGE, Shared, Worker};
 use crate::publish::queue::disk_worker::DiskWorker;
 use crate::publish::queue::durable::DurableQueue;
@@ -44,7 +43,7 @@ impl MqttPublisher {
     ///
     /// # Errors
     /// If the certificates cannot be read, or the embedded broker cannot listen.
-    pub fn start(settings: MqttSettings, commands: SyncSender<Command>) -> anyhow::Result<Self> {
+    pub fn start(settings: MqttSettings, commands: CommandSink) -> anyhow::Result<Self> {
         let (address, embedded) = match &settings.broker {
             Broker::Remote(address) => (address.clone(), None),
             Broker::Embedded => {

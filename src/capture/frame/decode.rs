@@ -117,6 +117,30 @@ fn resize(picture: &mut RgbImage, width: u32, height: u32) -> Result<&mut [u8], 
     Ok(picture)
 }
 
+/// Bytes of one uncompressed frame as programs write them to a pipe, every row padded to `stride` (0: packed rows).
+/// `None` for JPEG, whose frames differ in length, and for a size or stride that cannot be.
+#[must_use]
+pub fn raw_length(format: PixelFormat, width: u32, height: u32, stride: u32) -> Option<usize> {
+    let (w, h) = (u64::from(width), u64::from(height));
+    let packed = match format {
+        PixelFormat::Mjpeg => return None,
+        PixelFormat::Yuyv | PixelFormat::Uyvy => w.div_ceil(2) * 4,
+        PixelFormat::Rgb3 => w * 3,
+        PixelFormat::Nv12 => w.next_multiple_of(2),
+        PixelFormat::Yu12 | PixelFormat::Grey => w,
+    };
+    let stride = if stride == 0 { packed } else { u64::from(stride) };
+    let chroma = match format {
+        PixelFormat::Nv12 => stride * h.div_ceil(2),
+        PixelFormat::Yu12 => 2 * stride.div_ceil(2) * h.div_ceil(2),
+        _ => 0,
+    };
+    if w == 0 || h == 0 || stride < packed || w * h > MAX_PIXELS {
+        return None;
+    }
+    usize::try_from(stride * h + chroma).ok()
+}
+
 /// Where the rows of an uncompressed frame are; a `Layout` exists only if the frame holds them all.
 struct Layout {
     width: usize,

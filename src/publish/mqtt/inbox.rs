@@ -1,6 +1,6 @@
 //! What others may ask of the daemon over MQTT: bounded in size and rate, validated, refused with a reason.
 
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -131,13 +131,15 @@ impl Limiter {
     }
 }
 
+/// Takes a command for the daemon; never waits.
+pub type CommandSink = Box<dyn Fn(Command) -> Result<(), TrySendError<()>> + Send>;
+
 /// Takes what arrives on the command topics, hands on what is valid.
-#[derive(Debug)]
 pub struct Inbox {
     pause_topic: String,
     request_prefix: String,
     limiter: Limiter,
-    daemon: SyncSender<Command>,
+    daemon: CommandSink,
 }
 
 impl Inbox {
@@ -148,7 +150,7 @@ impl Inbox {
 
     /// An inbox for a device's topics that hands valid commands to `daemon`.
     #[must_use]
-    pub fn new(device: &DeviceName, daemon: SyncSender<Command>, now: Instant) -> Self {
+    pub fn new(device: &DeviceName, daemon: CommandSink, now: Instant) -> Self {
         Self {
             pause_topic: format!("emotiond/{device}/pause/set"),
             request_prefix: format!("emotiond/{device}/request/"),
@@ -197,7 +199,7 @@ impl Inbox {
             Command::Request(request) => Some(request.transaction.clone()),
             Command::Pause(_) => None,
         };
-        match self.daemon.try_send(command) {
+        match (self.daemon)(command) {
             Ok(()) => None,
             Err(TrySendError::Full(_)) => {
                 Some(refusal(name, transaction.as_deref(), "busy with earlier commands: try again later"))
@@ -240,8 +242,20 @@ mod tests {
 
     use super::*;
 
+    /// As the daemon's loop takes commands, with room for `bound`.
+    fn sink(bound: usize) -> (CommandSink, Receiver<Command>) {
+        let (sender, commands) = sync_channel(bound);
+        let sink = Box::new(move |command| {
+            sender.try_send(command).map_err(|error| match error {
+                TrySendError::Full(_) => TrySendError::Full(()),
+                TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
+            })
+        });
+        (sink, commands)
+    }
+
     fn inbox() -> (Inbox, Receiver<Command>, Instant) {
-        let (daemon, commands) = sync_channel(16);
+        let (daemon, commands) = sink(16);
         let now = Instant::now();
         (Inbox::new(&"hall".parse().unwrap(), daemon, now), commands, now)
     }
@@ -324,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_busy_daemon_is_not_waited_for() {
-        let (daemon, commands) = sync_channel(1);
+        let (daemon, commands) = sink(1);
         let now = Instant::now();
         let mut inbox = Inbox::new(&"hall".parse().unwrap(), daemon, now);
         let request = br#"{"transaction":"7"}"#;
