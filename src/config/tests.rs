@@ -19,6 +19,7 @@ fn refusal(text: &str) -> String {
 fn example_switched_on() -> String {
     let forms = [
         "#device",
+        "#format",
         "#directory",
         "#state_directory",
         "#legal_basis",

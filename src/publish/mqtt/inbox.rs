@@ -134,7 +134,7 @@ impl Limiter {
 pub type CommandSink = Box<dyn Fn(RemoteCommand) -> Result<(), TrySendError<()>> + Send>;
 
 /// Takes what arrives on the command topics, hands on what is valid.
-pub(super) struct Inbox {
+pub struct Inbox {
     pause_topic: String,
     request_prefix: String,
     limiter: Limiter,
