@@ -46,7 +46,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("rumqttc", &["emotiond::publish"]),
     ("rumqttd", &["emotiond::publish"]),
     ("rustls", &["emotiond::publish"]),
-    ("redb", &["emotiond::publish::queue::store"]),
+    ("crc32fast", &["emotiond::publish::queue::segment"]),
     ("sd_notify", &["emotiond::runtime::systemd"]),
     ("landlock", &["emotiond::sandbox"]),
     ("seccompiler", &["emotiond::sandbox"]),
