@@ -10,8 +10,7 @@ pub enum ModelError {
     Unreadable {
         /// Which file.
         path: PathBuf,
-        /// What the system said.
-        #[source]
+        /// What the system said. It is part of the message, and so no `source()`: a chain would print it twice.
         error: std::io::Error,
     },
     /// The manifest is wrong in itself.
@@ -24,7 +23,7 @@ pub enum ModelError {
     },
     /// The model file is another than the manifest describes.
     #[error("{} is not the file that its manifest describes: expected SHA-256 {expected}, found {found}; \
-             run scripts/setup to fetch it anew, or correct the manifest if you replaced the model", path.display())]
+             run scripts/setup to fetch it again, or correct the manifest if you replaced the model", path.display())]
     Digest {
         /// Which model file.
         path: PathBuf,
