@@ -93,11 +93,6 @@ impl ManualClock {
     pub fn step_wall(&self, to: SystemTime) {
         self.state.lock().expect("no holder of the clock's lock panics").1 = to;
     }
-
-    /// Sets what [`Clock::synchronized`] answers.
-    pub fn set_synchronized(&self, synchronized: bool) {
-        self.state.lock().expect("no holder of the clock's lock panics").2 = synchronized;
-    }
 }
 
 impl Clock for ManualClock {
@@ -127,8 +122,6 @@ mod tests {
         shared.advance(Duration::from_secs(1));
         assert_eq!(clock.now(), Moment::from_secs(6));
         assert_eq!(clock.wall(), SystemTime::UNIX_EPOCH + Duration::from_secs(1));
-        shared.set_synchronized(false);
-        assert!(!clock.synchronized());
     }
 
     #[test]

@@ -3,22 +3,22 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use emotiond::command::cli::{Cli, Command};
+use emotiond::command;
+use emotiond::command::cli::{Action, Cli};
 use emotiond::command::logging;
-use emotiond::{command, runtime};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose);
     exit_on_panic();
     let result = match &cli.command {
-        Command::Run(arguments) => runtime::run(arguments),
-        Command::Check(arguments) => command::check::run(arguments),
-        Command::Cameras(arguments) => command::cameras::run(arguments),
-        Command::Analyze(arguments) => command::analyze::run(arguments),
-        Command::Bench(arguments) => command::bench::run(arguments),
-        Command::Watch(arguments) => command::watch::run(arguments),
-        Command::Config(arguments) => command::config::run(arguments),
+        Action::Run(arguments) => command::run::run(arguments),
+        Action::Check(arguments) => command::check::run(arguments),
+        Action::Cameras(arguments) => command::cameras::run(arguments),
+        Action::Analyze(arguments) => command::analyze::run(arguments),
+        Action::Bench(arguments) => command::bench::run(arguments),
+        Action::Watch(arguments) => command::watch::run(arguments),
+        Action::Config(arguments) => command::config::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

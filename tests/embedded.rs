@@ -1,4 +1,4 @@
-//! The embedded broker against clients that mean harm.
+//! The embedded broker against hostile clients.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -19,7 +19,7 @@ const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/astronaut.p
 const REFUSED: &[u8] = b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03a#b";
 
 #[test]
-fn a_client_that_makes_it_stumble_does_not_end_the_daemon() {
+fn a_client_that_makes_it_panic_does_not_end_the_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("emotiond.toml");
     let port = free_port();
@@ -39,7 +39,7 @@ fn a_client_that_makes_it_stumble_does_not_end_the_daemon() {
         let hung_up = client.read(&mut [0; 16]);
         assert!(!matches!(hung_up, Ok(1..)), "it was let in");
     }
-    daemon.wait_line(&["ERROR", "the embedded broker begins anew", "stumbled over what a client sent"]);
+    daemon.wait_line(&["ERROR", "the embedded broker is restarted", "made it panic"]);
     daemon.line("the embedded broker listens", 1);
 
     // A new broker, and the same daemon, which announces itself again.

@@ -5,13 +5,13 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use emotiond::publish::Publisher;
 use emotiond::publish::home_assistant::{Announced, discovery};
-use emotiond::publish::mqtt::MqttPublisher;
-use emotiond::publish::mqtt::inbox::{Asked, Command};
+use emotiond::publish::mqtt::inbox::{Asked, RemoteCommand};
+use emotiond::publish::mqtt::{Announcement, MqttPublisher};
 use emotiond::publish::settings::{Broker, Credentials, MqttSettings, Password};
 use emotiond_core::report::expression::Expression;
 use emotiond_core::report::payload::{Message, Topic};
@@ -31,9 +31,16 @@ fn settings(url: &str) -> MqttSettings {
     settings
 }
 
-fn start(settings: MqttSettings) -> (MqttPublisher, Receiver<Command>) {
-    let (sender, commands) = sync_channel(16);
-    (MqttPublisher::start(settings, sender).unwrap(), commands)
+fn start(settings: MqttSettings) -> (MqttPublisher, Receiver<RemoteCommand>) {
+    announcing(settings, Announcement { status: true, discovery: None })
+}
+
+fn announcing(
+    settings: MqttSettings,
+    announcement: Announcement,
+) -> (MqttPublisher, Receiver<RemoteCommand>) {
+    let (sink, commands) = support::command_sink(16);
+    (MqttPublisher::start(settings, announcement, sink).unwrap(), commands)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "numbers and literals read best by value")]
@@ -46,7 +53,7 @@ fn summaries(received: &[Received]) -> Vec<u32> {
     received.iter().filter(|m| m.topic == "emotiond/hall/summary").map(|m| m.body.parse().unwrap()).collect()
 }
 
-/// The same without what a broken connection may have doubled.
+/// The same without what was sent again after a broken connection.
 fn first_of_each(numbers: &[u32]) -> Vec<u32> {
     let mut seen = BTreeSet::new();
     numbers.iter().copied().filter(|number| seen.insert(*number)).collect()
@@ -79,7 +86,7 @@ fn states_are_retained_and_the_rest_is_not() {
     late.message("emotiond/hall/status", |body| body == "offline");
     assert_eq!(publisher.counters().delivered, 7, "{:?}", publisher.counters());
     assert!(publisher.publish(message(Topic::Summary, 2)).is_err());
-    // The broker saw a good-bye: the `offline` was ours, not the will's.
+    // The broker received DISCONNECT: the `offline` was published, and was not the will.
     broker.wait_log("Received DISCONNECT from emotiond-hall");
 }
 
@@ -139,7 +146,7 @@ fn every_summary_survives_a_broker_killed_under_load() {
     let counters = publisher.counters();
     assert_eq!((counters.waiting, counters.dropped.total(), counters.connections), (0, 0, 4));
     log::line(&["connected to", &gate.port().to_string(), "again"]);
-    // Announced anew at every connection.
+    // Announced again at every connection.
     let online =
         watcher.take().iter().filter(|m| m.topic == "emotiond/hall/status" && m.body == "online").count();
     assert_eq!(online, 4);
@@ -210,9 +217,9 @@ fn commands_reach_the_daemon_and_bad_ones_are_answered() {
     assert!(publisher.wait_connected(PATIENCE));
     assert_eq!(publisher.flush(PATIENCE).unwrap(), 0); // acknowledged after the subscription, which came first
     user.say("emotiond/hall/pause/set", false, "ON");
-    assert_eq!(commands.recv_timeout(PATIENCE), Ok(Command::Pause(true)));
+    assert_eq!(commands.recv_timeout(PATIENCE), Ok(RemoteCommand::Pause(true)));
     user.say("emotiond/hall/request/info", false, r#"{"transaction":"42"}"#);
-    let Ok(Command::Request(request)) = commands.recv_timeout(PATIENCE) else { panic!("no request") };
+    let Ok(RemoteCommand::Request(request)) = commands.recv_timeout(PATIENCE) else { panic!("no request") };
     assert_eq!((request.asked, &*request.transaction), (Asked::Info, "42"));
     publisher.publish(request.answer(&json!({"version": "1"})).unwrap()).unwrap();
     let answer = user.message("emotiond/hall/response/info", |_| true);
@@ -225,8 +232,8 @@ fn commands_reach_the_daemon_and_bad_ones_are_answered() {
     user.say("emotiond/hall/pause/set", false, &"x".repeat(2000));
     user.message("emotiond/hall/response/pause", |body| body.contains("too large"));
     user.say("emotiond/hall/pause/set", true, "OFF");
-    assert_eq!(commands.recv_timeout(PATIENCE), Ok(Command::Pause(false)));
-    // A retained command was obeyed when it was sent, and is not when it comes again.
+    assert_eq!(commands.recv_timeout(PATIENCE), Ok(RemoteCommand::Pause(false)));
+    // A retained command was carried out when it was sent, and is refused when it comes again.
     drop(publisher);
     let (publisher, commands) = start(settings(&broker.url()));
     user.message("emotiond/hall/response/pause", |body| body.contains("retain"));
@@ -249,12 +256,12 @@ fn commands_can_be_turned_off() {
 }
 
 #[test]
-fn home_assistant_is_told_at_every_connection_and_at_its_birth() {
+fn discovery_is_sent_at_every_connection_and_at_home_assistants_birth() {
     let mut broker = Mosquitto::start();
-    let mut told = settings(&broker.url());
+    let settings = settings(&broker.url());
     let announced = Announced {
         prefix: "homeassistant",
-        device: &told.device,
+        device: &settings.device,
         window: Duration::from_secs(10),
         health_interval: Duration::from_secs(60),
         expressions: &Expression::ALL,
@@ -263,9 +270,9 @@ fn home_assistant_is_told_at_every_connection_and_at_its_birth() {
         triggers: &["smile".into()],
         commands: true,
     };
-    told.discovery = Some(discovery(&announced).unwrap());
+    let announcement = Announcement { status: true, discovery: Some(discovery(&announced).unwrap()) };
     let home = Subscriber::new(broker.port(), "homeassistant/device/#");
-    let (mut publisher, _commands) = start(told);
+    let (mut publisher, _commands) = announcing(settings.clone(), announcement);
     let config = "homeassistant/device/emotiond_hall/config";
     let first = home.message(config, |_| true);
     let body: Value = serde_json::from_str(&first.body).unwrap();
@@ -329,7 +336,7 @@ fn the_embedded_broker_serves_others_as_well() {
         assert_eq!(summaries(&subscriber.take()), (0..300).collect::<Vec<_>>());
     }
     subscribers[0].say("emotiond/hall/pause/set", false, "ON");
-    assert_eq!(commands.recv_timeout(PATIENCE), Ok(Command::Pause(true)));
+    assert_eq!(commands.recv_timeout(PATIENCE), Ok(RemoteCommand::Pause(true)));
 
     // The will of another client of this broker, retained like ours.
     let (other, _commands) = start(MqttSettings {

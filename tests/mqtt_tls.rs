@@ -5,11 +5,10 @@
 mod support;
 
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use emotiond::publish::Publisher;
-use emotiond::publish::mqtt::MqttPublisher;
+use emotiond::publish::mqtt::{Announcement, MqttPublisher};
 use emotiond::publish::settings::{ClientCertificate, MqttSettings, TlsSettings};
 use tempfile::TempDir;
 
@@ -54,10 +53,11 @@ fn publisher(
         ca_file,
         client: client.map(|(certificate_file, key_file)| ClientCertificate { certificate_file, key_file }),
     };
-    MqttPublisher::start(settings, sync_channel(1).0).unwrap()
+    MqttPublisher::start(settings, Announcement { status: true, discovery: None }, support::command_sink(1).0)
+        .unwrap()
 }
 
-/// The line that tells a person why there is no connection.
+/// The log line that says why there is no connection.
 fn failure(publisher: &MqttPublisher) -> String {
     let line = log::line(&["ERROR", &publisher.address().to_string()]);
     assert_eq!(publisher.counters().connections, 0);
@@ -157,6 +157,12 @@ fn certificates_that_cannot_be_read_stop_the_start() {
     let site = Site::new();
     let mut settings = MqttSettings::new("mqtts://127.0.0.1:1".parse().unwrap(), "hall".parse().unwrap());
     settings.tls.ca_file = Some(site.folder.path().join("absent.pem"));
-    let error = MqttPublisher::start(settings, sync_channel(1).0).err().expect("refused");
+    let error = MqttPublisher::start(
+        settings,
+        Announcement { status: true, discovery: None },
+        support::command_sink(1).0,
+    )
+    .err()
+    .expect("refused");
     assert!(format!("{error:#}").contains("absent.pem"), "{error:#}");
 }

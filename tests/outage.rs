@@ -1,10 +1,10 @@
-//! What becomes of summaries while the broker is away: over a kill, a stop and a reload, and on disks that fail.
+//! What becomes of summaries while the broker is unreachable: over a kill, a stop and a reload, and on disks that fail.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -33,15 +33,15 @@ impl Site {
         Self { broker, gate, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// The broker goes away; gives how many summaries `daemon` has written to disk before. The last one received may not
-    /// have been acknowledged, and is written then, too.
+    /// Takes the broker away and returns how many summaries `daemon` has written to disk before. The last one received may
+    /// not have been acknowledged, and is written then, too.
     fn outage(&mut self, daemon: &Daemon) -> u64 {
         self.gate.set_open(false);
         self.broker.kill();
         written(&daemon.log())
     }
 
-    /// The broker comes back, with a subscriber that is there before the daemon can be: it has nothing of its past.
+    /// Starts the broker again, with a subscriber that is there before the daemon can be: the broker has lost its state.
     fn back(&mut self) -> Subscriber {
         self.broker.restart();
         let subscriber = self.subscribe();
@@ -112,7 +112,7 @@ fn every_window_closed_before_a_kill_in_an_outage_arrives_in_order() {
     daemon.kill();
 
     let daemon = Daemon::run(&config);
-    daemon.wait_line(&["summaries of before wait in", "queue.redb"]);
+    daemon.wait_line(&["summaries of an earlier run wait in", "queue"]);
     wait_written(&daemon, 2);
     let subscriber = site.back();
     subscriber.until("a live summary of the second run", |received| {
@@ -163,7 +163,7 @@ fn a_reload_in_an_outage_keeps_the_queue_and_goes_on_counting() {
     wait_written(&daemon, before_it + 2);
     daemon.signal("HUP");
     daemon.wait_line(&["configuration read again"]);
-    daemon.wait_line(&["summaries of before wait in"]);
+    daemon.wait_line(&["summaries of an earlier run wait in"]);
     wait_written(&daemon, before_it + 4);
     let subscriber = site.back();
     subscriber.until("a live summary", |received| {
@@ -182,7 +182,7 @@ fn nothing_is_written_while_the_broker_acknowledges() {
     let _daemon = site.daemon();
     let subscriber = site.subscribe();
     wait_for(&subscriber, 0, 1);
-    let file = Path::new(&site.state()).join("queue.redb");
+    let file = segment(&site);
     let written = || std::fs::metadata(&file).unwrap().modified().unwrap();
     let before = written();
     wait_for(&subscriber, 0, 5);
@@ -191,7 +191,7 @@ fn nothing_is_written_while_the_broker_acknowledges() {
     assert_eq!((&health["queue_disk"], &health["queue_on_disk"]), (&Value::from("ok"), &Value::from(0)));
 }
 
-/// A disk that takes nothing: the daemon goes on, says so, and keeps what it can in memory.
+/// A disk that refuses writes: the daemon goes on, says so, and keeps what it can in memory.
 fn goes_on_without_a_disk(site: &mut Site, mut command: Command, reason: &str) {
     let daemon = Daemon::start(&mut command);
     let subscriber = site.subscribe();
@@ -230,20 +230,66 @@ fn a_directory_that_cannot_be_written_costs_the_queue_and_not_the_daemon() {
     let mut site = Site::new();
     // Nobody may make a file there, root included.
     let command = Daemon::command(&site.config("/proc"));
-    goes_on_without_a_disk(&mut site, command, "/proc/queue.redb");
+    goes_on_without_a_disk(&mut site, command, "/proc/queue");
+}
+
+/// The first file of the queue.
+fn segment(site: &Site) -> PathBuf {
+    Path::new(&site.state()).join("queue/00000000000000000001.log")
 }
 
 #[test]
-fn a_damaged_file_is_put_aside_and_reported() {
+fn a_damaged_file_is_set_aside_and_reported() {
     let site = Site::new();
-    let file = Path::new(&site.state()).join("queue.redb");
+    let file = segment(&site);
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
     std::fs::write(&file, vec![0xa5; 50_000]).unwrap();
     let daemon = site.daemon();
     let subscriber = site.subscribe();
     wait_for(&subscriber, 0, 1);
-    daemon.wait_line(&["ERROR", "was damaged", "queue.redb.damaged"]);
+    daemon.wait_line(&["ERROR", "was damaged", "00000000000000000001.damaged"]);
     assert_eq!(health(&subscriber)["queue_disk"], "replaced");
-    assert_eq!(std::fs::read(file.with_extension("redb.damaged")).unwrap(), vec![0xa5; 50_000]);
+    assert_eq!(std::fs::read(file.with_extension("damaged")).unwrap(), vec![0xa5; 50_000]);
+}
+
+/// Deletes something of the state directory in an outage; what closes afterwards has to be on disk when it is killed.
+fn goes_on_after_a_deletion(delete: impl Fn(&Site)) {
+    let mut site = Site::new();
+    let daemon = site.daemon();
+    let subscriber = site.subscribe();
+    wait_for(&subscriber, 0, 1);
+    let before = site.outage(&daemon);
+    wait_written(&daemon, before + 1);
+    delete(&site);
+    daemon.wait_line(&[
+        "ERROR",
+        "was deleted or replaced while emotiond was running",
+        "nothing but emotiond may change",
+    ]);
+    let first = written(&daemon.log());
+    wait_written(&daemon, first + 2);
+    daemon.kill();
+    drop(subscriber);
+    let subscriber = site.back();
+    let daemon = site.daemon();
+    daemon.wait_line(&["summaries of an earlier run wait in"]);
+    // Not by `runs`, which allows no losses: what was in the file is lost, and only that.
+    subscriber.until("two summaries of the first run, and one of the second", |received| {
+        let all = windows(received);
+        let of_first = all.iter().filter(|window| window.boot == all[0].boot).count();
+        (of_first >= 2 && all.len() > of_first).then_some(())
+    });
+}
+
+#[test]
+fn a_queue_file_that_is_deleted_or_replaced_is_noticed() {
+    goes_on_after_a_deletion(|site| std::fs::remove_file(segment(site)).unwrap());
+    goes_on_after_a_deletion(|site| {
+        let copy = site.folder.path().join("copy");
+        std::fs::copy(segment(site), &copy).unwrap();
+        std::fs::rename(copy, segment(site)).unwrap();
+    });
+    goes_on_after_a_deletion(|site| std::fs::remove_dir_all(segment(site).parent().unwrap()).unwrap());
 }
 
 #[test]

@@ -9,7 +9,6 @@ use emotiond::capture::Losses;
 use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::clock::{Clock, ManualClock};
 use emotiond::config::{Overrides, Settings};
-use emotiond::runtime::vision_settings;
 use emotiond::vision::emotion::Flip;
 use emotiond::vision::models;
 use emotiond::vision::{Outcome, Vision};
@@ -40,9 +39,9 @@ fn settings(extra: &str) -> Settings {
 
 impl Rig {
     fn new(settings: &Settings) -> Self {
-        let models = models::open(settings).unwrap();
+        let models = models::open(&settings.models, settings.privacy.policy.emotion).unwrap();
         let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        let vision = Vision::new(models.detector, models.emotion, vision_settings(settings), clock.now());
+        let vision = Vision::new(models.detector, models.emotion, settings.vision(), clock.now());
         Self { vision, clock, summaries: Vec::new(), events: Vec::new() }
     }
 
@@ -144,7 +143,7 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
     let seen = rig.windows().last().unwrap().scores.clone().unwrap();
     let (_, seen) = seen.head("action_units").unwrap();
 
-    let mut models = models::open(&settings).unwrap();
+    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).unwrap();
     let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     let face = models.detector.detect(&picture).unwrap()[0];
     let model = models.emotion.as_mut().unwrap();

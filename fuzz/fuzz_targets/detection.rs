@@ -4,7 +4,7 @@
 
 use emotiond::vision::emotion::square;
 use emotiond::vision::detect::anchors::anchors;
-use emotiond::vision::detect::decode::{Decoder, VALUES};
+use emotiond::vision::detect::decode::{AnchorDecoder, VALUES};
 use emotiond::vision::detect::nms::merge;
 use emotiond::capture::frame::warp::{Cropper, Letterbox};
 use emotiond::inference::manifest::{Align, Crop};
@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let (numbers, _) = data.as_chunks::<4>();
     let numbers: Vec<f32> = numbers.iter().map(|four| f32::from_le_bytes(*four)).collect();
     let anchors = anchors(SIDE, SIDE, &[8, 16], 2);
-    let decoder = Decoder::new(anchors, (SIDE, SIDE), SIDE as f32, 100.0, 0.5);
+    let decoder = AnchorDecoder::new(anchors, (SIDE, SIDE), SIDE as f32, 100.0, 0.5);
     let count = decoder.len();
     let logits: Vec<f32> = numbers.iter().copied().chain(std::iter::repeat(0.0)).take(count).collect();
     let boxes: Vec<f32> =

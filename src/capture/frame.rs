@@ -1,6 +1,7 @@
 //! A captured picture and its decoding. A [`Frame`] is never serialized, and no module that can write or send imports it.
 
 pub mod decode;
+pub mod encoded;
 pub mod luma;
 pub mod mjpeg;
 pub mod warp;

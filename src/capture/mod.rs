@@ -1,11 +1,15 @@
-//! Where frames come from: a V4L2 camera or a replay of recorded pictures.
+//! Where frames come from: a V4L2 camera, a live stream of another process, or a recording.
 
 pub mod frame;
 pub mod picture;
+mod pipe;
 pub mod replay;
+mod settings;
 mod source;
-mod spec;
+pub mod stream;
 pub mod v4l2;
 
-pub use source::{FrameSource, Losses, SourceError};
-pub use spec::{OpenOptions, Spec, open};
+pub use settings::{CameraSettings, SourceAccess, Spec};
+pub use source::{
+    CaptureControl, Context, Delivery, FrameSource, Input, Losses, Opener, Properties, SourceError, Timeline,
+};

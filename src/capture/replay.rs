@@ -1,71 +1,78 @@
 //! Recorded pictures in place of a camera: an image, a folder of images, a Motion JPEG file or stream.
-//!
-//! Its clock is the nominal frame rate: picture *n* is of moment *n* / fps, so that what is made of the pictures does not
-//! depend on how fast the machine is.
 
 mod material;
 
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use emotiond_core::Moment;
 use material::{Material, Piece};
 
-use super::{FrameSource, Losses, SourceError};
+use super::pipe::{POLL_INTERVAL, PipeReader};
+use super::{Context, Delivery, FrameSource, Input, Losses, Properties, SourceError, Timeline};
 use crate::capture::frame::Frame;
-use crate::clock::Clock;
-use emotiond_core::Moment;
 
 /// How long a single image is shown if nothing else is asked for.
 pub const STILL_DURATION: Duration = Duration::from_secs(30);
 
-/// How often a pause between two frames looks at the stop flag.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How fast a replay runs.
+/// How fast a recording is played.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Pace {
-    /// As fast as frames are taken. Frames are of moment *n* / fps, counted from zero.
+pub enum Speed {
+    /// As fast as frames are taken; every frame that is due is analysed.
     #[default]
-    Fast,
-    /// Each frame at its time. Frames are of moment *n* / fps, counted from the clock's now at the first one.
-    Realtime,
+    Full,
+    /// Each frame at its time, as a camera would deliver it.
+    RealTime,
 }
 
-/// How to replay.
-#[derive(Clone, Debug)]
-pub struct ReplayOptions {
+/// How a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReplaySettings {
     /// Nominal frames a second. Default: 25.
     pub fps: f64,
-    /// Default: [`Pace::Fast`].
-    pub pace: Pace,
+    /// Default: [`Speed::Full`].
+    pub speed: Speed,
     /// Nominal time after which it ends, starting over as often as needed (standard input cannot start over, and ends
     /// when it ends). Default: an image lasts [`STILL_DURATION`], anything else is played once.
     pub duration: Option<Duration>,
-    /// Set it to make [`FrameSource::next`] give [`SourceError::End`] within a tenth of a second, but for a read of
-    /// standard input.
-    pub stop: Arc<AtomicBool>,
-    /// See [`super::OpenOptions::pulse`]; it stands still while standard input is read.
-    pub pulse: Arc<AtomicU64>,
 }
 
-impl Default for ReplayOptions {
+impl Default for ReplaySettings {
     fn default() -> Self {
-        Self { fps: 25.0, pace: Pace::default(), duration: None, stop: Arc::default(), pulse: Arc::default() }
+        Self { fps: 25.0, speed: Speed::default(), duration: None }
     }
 }
 
-/// A replay that runs.
+impl ReplaySettings {
+    /// What a recording declares of itself. In real time it is dated like a camera, so that a pause takes the time that
+    /// it takes; at full speed its clock is its frame rate.
+    #[must_use]
+    pub fn properties(&self) -> Properties {
+        match self.speed {
+            Speed::Full => Properties {
+                timeline: Timeline::Nominal { fps: self.fps() },
+                delivery: Delivery::Every,
+                reopens: false,
+            },
+            Speed::RealTime => {
+                Properties { timeline: Timeline::Live, delivery: Delivery::Newest, reopens: false }
+            }
+        }
+    }
+
+    /// A rate of nothing would never end a window; the configuration refuses it, and nobody else means it.
+    fn fps(&self) -> f64 {
+        if self.fps.is_finite() { self.fps.clamp(0.001, 1e6) } else { 25.0 }
+    }
+}
+
+/// A recording that is played.
 pub struct ReplaySource {
     what: String,
     material: Material,
     fps: f64,
-    pace: Pace,
-    stop: Arc<AtomicBool>,
-    pulse: Arc<AtomicU64>,
-    clock: Arc<dyn Clock>,
+    speed: Speed,
+    context: Context,
     /// The moment of frame 0 and when it was, once it was.
     start: Option<(Moment, Instant)>,
     /// Number of the next frame; damaged ones count, for time passes with them.
@@ -76,46 +83,31 @@ pub struct ReplaySource {
 }
 
 impl ReplaySource {
-    /// Opens an image (JPEG, PNG), a folder of images (in the order of their names) or a Motion JPEG file.
+    /// Opens an image (JPEG, PNG), a folder of images (in the order of their names), a Motion JPEG file, or Motion JPEG
+    /// on standard input. Whatever lies between the frames of a stream is skipped.
     ///
     /// # Errors
     /// [`SourceError::Unsupported`] with the file's name if it cannot be read or is none of these.
-    pub fn open(path: &Path, options: &ReplayOptions, clock: Arc<dyn Clock>) -> Result<Self, SourceError> {
-        let material = Material::open(path)?;
+    pub fn open(input: &Input, settings: &ReplaySettings, context: Context) -> Result<Self, SourceError> {
+        let material = match input {
+            Input::Path(path) => Material::open(path)?,
+            Input::Stdin => {
+                Material::pipe(PipeReader::stdin(Arc::clone(&context.control))?, input.to_string())
+            }
+        };
+        Ok(Self::of(input.to_string(), material, settings, context))
+    }
+
+    fn of(what: String, material: Material, settings: &ReplaySettings, context: Context) -> Self {
+        let fps = settings.fps();
         let still = material.is_still().then_some(STILL_DURATION);
-        Ok(Self::of(path.display().to_string(), material, options.duration.or(still), options, clock))
-    }
-
-    /// Plays Motion JPEG from a stream, called `what` in messages. Whatever lies between its frames is skipped.
-    #[must_use]
-    pub fn stream(
-        stream: impl Read + Send + 'static,
-        what: &str,
-        options: &ReplayOptions,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let material = Material::stream(Box::new(stream), what);
-        Self::of(what.to_owned(), material, options.duration, options, clock)
-    }
-
-    fn of(
-        what: String,
-        material: Material,
-        duration: Option<Duration>,
-        options: &ReplayOptions,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        // A rate of nothing would never end a window; a config refuses it, and nobody else means it.
-        let fps = if options.fps.is_finite() { options.fps.clamp(0.001, 1e6) } else { 25.0 };
-        let end = duration.map(|duration| (duration.as_secs_f64() * fps).ceil() as u64);
+        let end = settings.duration.or(still).map(|duration| (duration.as_secs_f64() * fps).ceil() as u64);
         Self {
             what,
             material,
             fps,
-            pace: options.pace,
-            stop: options.stop.clone(),
-            pulse: options.pulse.clone(),
-            clock,
+            speed: settings.speed,
+            context,
             start: None,
             index: 0,
             end,
@@ -123,23 +115,30 @@ impl ReplaySource {
         }
     }
 
-    /// The moment of the next frame; with [`Pace::Realtime`], once it has come.
+    /// The moment of frame `index`; in real time, once it has come.
     fn due(&mut self) -> Result<Moment, SourceError> {
+        let clock = &self.context.clock;
+        let (origin, began) = *self.start.get_or_insert_with(|| (clock.now(), Instant::now()));
         let offset = Duration::from_secs_f64(self.index as f64 / self.fps);
-        if self.pace == Pace::Fast {
-            return Ok(Moment::after_origin(offset));
+        if self.speed == Speed::Full {
+            return Ok(origin + offset);
         }
-        let (origin, began) = *self.start.get_or_insert_with(|| (self.clock.now(), Instant::now()));
         loop {
             let left = offset.saturating_sub(began.elapsed());
             if left.is_zero() {
-                return Ok(origin + offset);
+                // Later than due if whoever writes it is slower than its rate says: then that is when it was.
+                return Ok(clock.now());
             }
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(SourceError::End);
-            }
-            self.pulse.fetch_add(1, Ordering::Relaxed);
+            self.context.control.check()?;
             std::thread::sleep(left.min(POLL_INTERVAL));
+        }
+    }
+
+    /// In real time the last frame is shown for its time too, before the end.
+    fn over(&mut self) -> SourceError {
+        match self.due() {
+            Ok(_) => SourceError::End,
+            Err(error) => error,
         }
     }
 }
@@ -147,8 +146,9 @@ impl ReplaySource {
 impl FrameSource for ReplaySource {
     fn next(&mut self) -> Result<Frame, SourceError> {
         loop {
-            if self.stop.load(Ordering::Relaxed) || self.end.is_some_and(|end| self.index >= end) {
-                return Err(SourceError::End);
+            self.context.control.check()?;
+            if self.end.is_some_and(|end| self.index >= end) {
+                return Err(self.over());
             }
             // Played once unless a duration says when to end.
             match self.material.next(self.end.is_some())? {
@@ -161,18 +161,18 @@ impl FrameSource for ReplaySource {
                     self.losses.corrupt += frames;
                     self.index += frames;
                 }
-                Piece::End => return Err(SourceError::End),
+                Piece::End => return Err(self.over()),
             }
         }
     }
 
     fn describe(&self) -> String {
-        let pace = match self.pace {
-            Pace::Fast => "as fast as they are analysed",
-            Pace::Realtime => "in real time",
+        let speed = match self.speed {
+            Speed::Full => "as fast as they are analysed",
+            Speed::RealTime => "in real time",
         };
         let (kind, what) = (self.material.kind(), &self.what);
-        format!("{kind} {what} as {} fps, {pace}", crate::capture::v4l2::rate_text(self.fps))
+        format!("{kind} {what} as {} fps, {speed}", super::v4l2::rate_text(self.fps))
     }
 
     fn take_losses(&mut self) -> Losses {

@@ -5,12 +5,12 @@ pub mod list;
 mod mode;
 pub mod negotiate;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
 use v4l::buffer::{Flags, Type};
 use v4l::io::mmap::Stream;
 use v4l::io::traits::{CaptureStream, Stream as _};
@@ -18,9 +18,9 @@ use v4l::video::Capture;
 use v4l::video::capture::Parameters;
 use v4l::{Format, FourCC, Fraction};
 
-use super::{FrameSource, Losses, SourceError};
+use super::pipe::POLL_INTERVAL;
+use super::{Context, Delivery, FrameSource, Losses, Properties, SourceError, Timeline};
 use crate::capture::frame::{Frame, PixelFormat};
-use crate::clock::Clock;
 use crate::exit::panics;
 use device::{Identity, Opened, objection};
 pub(super) use mode::rate_text;
@@ -30,40 +30,10 @@ use negotiate::{ModeRequest, negotiate};
 /// Buffers asked of the driver: one being copied, one being filled, and two in reserve for a slow moment.
 const BUFFERS: u32 = 4;
 
-/// How often a wait for a frame looks at the stop flag.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// `poll`'s flag for "there is something to read", as the `v4l` crate takes it.
+const READABLE: i16 = PollFlags::IN.bits() as i16;
 
-/// `poll`'s flag for "there is something to read".
-const POLLIN: i16 = 1;
-
-/// How to open a camera.
-#[derive(Clone, Debug)]
-pub struct V4l2Options {
-    /// The device node: `/dev/video0`, or better one of `/dev/v4l/by-id`, which name a camera wherever it is plugged in.
-    pub path: PathBuf,
-    /// What the analysis needs. Default: 640×480 five times a second.
-    pub requested: ModeRequest,
-    /// After how long without a usable frame [`SourceError::TimedOut`] or [`SourceError::Damaged`] is given. Default: 5 s.
-    pub timeout: Duration,
-    /// Set it to make a waiting [`FrameSource::next`] give [`SourceError::End`] within a tenth of a second.
-    pub stop: Arc<AtomicBool>,
-    /// See [`super::OpenOptions::pulse`].
-    pub pulse: Arc<AtomicU64>,
-}
-
-impl V4l2Options {
-    /// The defaults for a device.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            requested: ModeRequest::default(),
-            timeout: Duration::from_secs(5),
-            stop: Arc::default(),
-            pulse: Arc::default(),
-        }
-    }
-}
+const REMEDY: &str = "check its cable and power";
 
 /// A camera that streams.
 pub struct V4l2Source {
@@ -76,32 +46,39 @@ pub struct V4l2Source {
     card: String,
     mode: Choice,
     stride: u32,
-    clock: Arc<dyn Clock>,
+    context: Context,
     timeout: Duration,
-    stop: Arc<AtomicBool>,
-    pulse: Arc<AtomicU64>,
     last_sequence: Option<u32>,
     losses: Losses,
 }
 
 impl V4l2Source {
+    /// What a camera declares of itself.
+    pub const PROPERTIES: Properties =
+        Properties { timeline: Timeline::Live, delivery: Delivery::Newest, reopens: true };
+
     /// Opens a camera in the cheapest mode that is good enough.
     ///
     /// # Errors
     /// [`SourceError::Gone`], [`SourceError::Denied`], [`SourceError::Busy`] or [`SourceError::Io`] as the system says;
     /// [`SourceError::Unsupported`] for what can never be used: not a camera, a Raspberry Pi sensor without libcamera, or
     /// no format that can be decoded.
-    pub fn open(options: &V4l2Options, clock: Arc<dyn Clock>) -> Result<Self, SourceError> {
-        let opened = Opened::open(&options.path)?;
+    pub fn open(
+        path: &Path,
+        requested: &ModeRequest,
+        timeout: Duration,
+        context: Context,
+    ) -> Result<Self, SourceError> {
+        let opened = Opened::open(path)?;
         let identity = opened.identity()?;
         if let Some(error) = objection(&opened.what, &identity) {
             return Err(error);
         }
         let modes = opened.modes()?;
-        let choice = negotiate(&modes, &options.requested).ok_or_else(|| {
+        let choice = negotiate(&modes, requested).ok_or_else(|| {
             let mut offered: Vec<_> = modes.iter().map(|mode| fourcc_text(mode.fourcc)).collect();
             offered.dedup();
-            let wanted = match options.requested.format {
+            let wanted = match requested.format {
                 Some(format) => format.name().to_owned(),
                 None => PixelFormat::ALL.map(PixelFormat::name).join(", "),
             };
@@ -111,7 +88,7 @@ impl V4l2Source {
         let (mode, stride) = set_mode(&opened, &choice)?;
         let mut stream = opened.ask(|device| Stream::with_buffers(device, Type::VideoCapture, BUFFERS))?;
         // Without it a read of a driver that says "ready" and is not would wait for ever.
-        stream.set_timeout(options.timeout.clamp(POLL_INTERVAL, Duration::from_secs(3600)));
+        stream.set_timeout(timeout.clamp(POLL_INTERVAL, Duration::from_secs(3600)));
         Ok(Self {
             stream: Some(stream),
             started: false,
@@ -119,19 +96,11 @@ impl V4l2Source {
             opened,
             mode,
             stride,
-            clock,
-            timeout: options.timeout,
-            stop: options.stop.clone(),
-            pulse: options.pulse.clone(),
+            context,
+            timeout,
             last_sequence: None,
             losses: Losses::default(),
         })
-    }
-
-    /// The mode that the driver agreed to.
-    #[must_use]
-    pub fn mode(&self) -> Choice {
-        self.mode
     }
 
     /// Starts the camera. `v4l`'s own start is part of a blocking read that cannot be repeated after a time-out, so this
@@ -156,16 +125,13 @@ impl V4l2Source {
     fn wait(&self, until: Instant, damaged: u64) -> Result<(), SourceError> {
         let stream = self.stream.as_ref().expect("present until drop");
         loop {
-            self.pulse.fetch_add(1, Ordering::Relaxed);
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(SourceError::End);
-            }
+            self.context.control.check()?;
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(self.timed_out(damaged));
             }
             let slice = left.min(POLL_INTERVAL).as_millis().max(1) as i32;
-            match stream.handle().poll(POLLIN, slice) {
+            match stream.handle().poll(READABLE, slice) {
                 Ok(0) => {}
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -178,8 +144,8 @@ impl V4l2Source {
     fn timed_out(&self, damaged: u64) -> SourceError {
         let (what, after) = (self.opened.what.clone(), self.timeout);
         match damaged {
-            0 => SourceError::TimedOut { what, after },
-            frames => SourceError::Damaged { what, after, frames },
+            0 => SourceError::TimedOut { what, after, remedy: REMEDY },
+            frames => SourceError::Damaged { what, after, frames, remedy: REMEDY },
         }
     }
 
@@ -199,7 +165,7 @@ impl V4l2Source {
                 });
             }
         };
-        let at = self.clock.now();
+        let at = self.context.clock.now();
         if let Some(last) = self.last_sequence.replace(meta.sequence) {
             // Sequence numbers wrap; a step backwards is a driver starting over, not four thousand million lost frames.
             let missed = meta.sequence.wrapping_sub(last).wrapping_sub(1);
@@ -255,7 +221,7 @@ impl Drop for V4l2Source {
         // `v4l` panics when it drops a stream that the driver refuses to stop (unless its device is gone), and a second
         // time when it frees the buffers, which would end the process.
         match stream.stop() {
-            Err(error) if error.raw_os_error() != Some(device::ENODEV) => {
+            Err(error) if Errno::from_io_error(&error) != Some(Errno::NODEV) => {
                 warn!(
                     "{}: its driver does not stop ({error}); it stays taken until emotiond is restarted",
                     self.opened.what

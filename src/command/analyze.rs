@@ -51,7 +51,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     if let Some(model) = &arguments.model {
         settings.models.emotion.clone_from(model);
     }
-    let mut models = models::open(&settings).or_exit(Code::Config)?;
+    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
     let paths = pictures(&arguments.images).or_exit(Code::NoInput)?;
     let progress = progress(paths.len());
     let mut unread = 0_usize;

@@ -23,7 +23,6 @@ use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::inference::Network;
 use crate::inference::manifest::Manifest;
-use crate::runtime;
 use crate::vision::Vision;
 use crate::vision::detect::{self, BlazeFace, FaceDetector};
 use crate::vision::emotion::Flip;
@@ -80,19 +79,15 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
 
 fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Result<Report> {
     let mut frame = encode(picture)?;
-    let mut models = models::open(settings)?;
-    let pipeline_models = models::open(settings)?;
+    let mut models = models::open(&settings.models, settings.privacy.policy.emotion)?;
+    let pipeline_models = models::open(&settings.models, settings.privacy.policy.emotion)?;
     let (mut networks, mut detector) = Bare::open(settings)?;
     let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
     decoder.decode(&frame, &mut decoded)?;
     let faces = detector.detect(&decoded)?;
     networks.detectors()?;
-    let mut vision = Vision::new(
-        pipeline_models.detector,
-        pipeline_models.emotion,
-        runtime::vision_settings(settings),
-        Moment::ZERO,
-    );
+    let mut vision =
+        Vision::new(pipeline_models.detector, pipeline_models.emotion, settings.vision(), Moment::ZERO);
     let mut report = Report { faces: faces.len(), ..Report::default() };
     let progress = ProgressBar::new(u64::from(frames)).with_style(
         ProgressStyle::with_template("{wide_bar} {pos}/{len} frames").context("a constant template")?,

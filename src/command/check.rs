@@ -1,17 +1,18 @@
 //! `emotiond check`: tries configuration, models, camera and broker, and says what works.
 
 use std::fmt::Write as _;
-use std::sync::mpsc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capture::Context;
 use crate::capture::frame::decode::decode;
-use crate::command::cli::{ConfigArgs, Destination, RunArgs};
+use crate::clock::SystemClock;
+use crate::command::cli::ConfigArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish::Publisher as _;
-use crate::publish::mqtt::MqttPublisher;
+use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;
-use crate::runtime::feed::Feed;
 use crate::sandbox::{self, Access};
 use crate::vision::models;
 
@@ -27,7 +28,7 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
         Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
     sandbox::forbid_dumps().or_exit(Code::Software)?;
     // As the daemon is: what its confinement would keep from it does not work here either.
-    let confinement = sandbox::confine(Access::of(&settings, arguments.path(), true));
+    let confinement = sandbox::confine(Access::of(&settings, true));
     let tries: [(&str, anyhow::Result<String>); 5] = [
         ("privacy", Ok(site(&settings))),
         ("notice", Ok(settings.privacy.notice(settings.window))),
@@ -68,20 +69,14 @@ fn site(settings: &Settings) -> String {
 }
 
 fn models(settings: &Settings) -> anyhow::Result<String> {
-    let models = models::open(settings)?;
+    let models = models::open(&settings.models, settings.privacy.policy.emotion)?;
     let names: Vec<_> = models.info.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
     Ok(names.join(", "))
 }
 
 fn camera(settings: &Settings) -> anyhow::Result<String> {
-    let trial = RunArgs {
-        config: ConfigArgs::default(),
-        source: None,
-        publish: Destination::Mqtt,
-        window: None,
-        pace: None,
-    };
-    let mut source = Feed::new(settings, &trial).open()?;
+    let context = Context::new(Arc::new(SystemClock::new()));
+    let mut source = settings.camera.clone().opener(context)()?;
     let frame = source.next()?;
     let mut picture = image::RgbImage::new(0, 0);
     decode(&frame, &mut picture)?;
@@ -97,11 +92,8 @@ fn broker(settings: &Settings) -> anyhow::Result<String> {
     // Another client id, or the running daemon would be thrown off.
     mqtt.device = format!("{}-check", mqtt.device).parse()?;
     mqtt.commands = false;
-    mqtt.discovery = None;
-    mqtt.announce = false;
     mqtt.durable = None;
-    let (commands, _) = mpsc::sync_channel(1);
-    let mut publisher = MqttPublisher::start(mqtt, commands)?;
+    let mut publisher = MqttPublisher::start(mqtt, Announcement::default(), Box::new(|_| Ok(())))?;
     let address = publisher.address().clone();
     let connected = publisher.wait_connected(BROKER_PATIENCE);
     let _left = publisher.close(Duration::from_secs(1));

@@ -15,12 +15,12 @@ pub struct Cli {
     pub verbose: u8,
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Action,
 }
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum Action {
     /// Run the daemon: camera (or replay) to summaries
     Run(RunArgs),
     /// Try configuration, models, camera and broker, and say what works
@@ -59,31 +59,32 @@ pub struct RunArgs {
     /// Where the configuration is
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Camera or replay: `v4l2:/dev/video0`, `replay:PATH` (image, folder of images, MJPEG file) or `replay:-`
-    /// (MJPEG on standard input); overrides `camera.source`
+    /// Camera, stream or recording: `v4l2:/dev/video0`, `stream:PATH` (live pictures from a named pipe or a Unix socket),
+    /// `replay:PATH` (image, folder of images, MJPEG file); `stream:-` and `replay:-` read standard input. Overrides
+    /// `camera.source`
     #[arg(long)]
     pub source: Option<String>,
     /// Where summaries go
-    #[arg(long, value_enum, default_value_t = Destination::Mqtt)]
-    pub publish: Destination,
+    #[arg(long, value_enum, default_value_t = PublishTo::Mqtt)]
+    pub publish: PublishTo,
     /// Length of a summary's window, for example `2s`; overrides `summary.window`
     #[arg(long, value_name = "DURATION")]
     pub window: Option<humantime::Duration>,
-    /// Speed of a replay [default: fast to standard output, realtime over MQTT]
+    /// Speed of a recording [default: fast to standard output, realtime over MQTT]
     #[arg(long, value_enum)]
     pub pace: Option<Pace>,
 }
 
 /// Where `run` publishes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum Destination {
+pub enum PublishTo {
     /// The broker that the configuration names
     Mqtt,
     /// Standard output, one JSON line a summary
     Stdout,
 }
 
-/// Speed of a replay.
+/// Speed of a recording.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Pace {
     /// One nominal second a second; frames that come too fast for the machine are dropped and counted

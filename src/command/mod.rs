@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod logging;
+pub mod run;
 pub mod watch;
 
 use std::io::Write as _;

@@ -5,12 +5,15 @@ mod raw;
 mod tests;
 mod triggers;
 mod validate;
+mod vision;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::capture::Spec;
+use crate::capture::CameraSettings;
+use crate::capture::replay::Speed;
 use crate::publish::settings::MqttSettings;
+use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::policy::{Policy, Site};
 use emotiond_core::report::trigger::TriggerSettings;
@@ -21,32 +24,14 @@ pub const DEFAULT_PATH: &str = "/etc/emotiond/emotiond.toml";
 /// The commented default configuration, as `emotiond config` prints it and packages install it.
 pub const EXAMPLE: &str = include_str!("../../systemd/emotiond.toml");
 
-/// The camera or replay, and how often to look.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CameraSettings {
-    /// What to capture from.
-    pub source: Spec,
-    /// Width asked of the camera, pixels.
-    pub width: u32,
-    /// Height asked of the camera, pixels.
-    pub height: u32,
-    /// Frames analysed a second.
-    pub rate: f64,
-    /// How long a camera may be silent before it counts as lost.
-    pub timeout: Duration,
-    /// Nominal frames a second of a replay.
-    pub replay_fps: f64,
-}
-
-/// Which models to load.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ModelSettings {
-    /// Folder of the manifests.
-    pub directory: PathBuf,
-    /// Face detector: a manifest's name, or `auto`.
-    pub detector: String,
-    /// Emotion model: a manifest's name or path.
-    pub emotion: String,
+/// Where summaries go.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Destination {
+    /// The broker that the configuration names.
+    #[default]
+    Mqtt,
+    /// Standard output, one JSON line a summary.
+    Stdout,
 }
 
 /// What may be said of people at this site, and why.
@@ -108,9 +93,13 @@ pub struct HomeAssistantSettings {
 /// Everything the daemon needs to know, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where they were read from.
+    pub path: PathBuf,
+    /// Where summaries go.
+    pub publish: Destination,
     /// Topic level and client id.
     pub device: DeviceName,
-    /// Camera or replay.
+    /// The camera or its stand-in.
     pub camera: CameraSettings,
     /// Which models.
     pub models: ModelSettings,
@@ -168,8 +157,21 @@ pub struct Overrides {
     pub source: Option<String>,
     /// Replaces `summary.window`.
     pub window: Option<Duration>,
-    /// Run without a configuration file, as a trial at home that publishes nothing but standard output.
+    /// Whether no configuration file is needed: a trial at home, which publishes nothing but standard output.
     pub trial: bool,
+    /// Where summaries go.
+    pub publish: Destination,
+    /// How fast a recording is played; without it at full speed to standard output, and in real time over MQTT.
+    pub speed: Option<Speed>,
+}
+
+impl Overrides {
+    fn speed(&self) -> Speed {
+        self.speed.unwrap_or(match self.publish {
+            Destination::Stdout => Speed::Full,
+            Destination::Mqtt => Speed::RealTime,
+        })
+    }
 }
 
 impl Settings {
@@ -205,7 +207,7 @@ impl Settings {
         if let Some(window) = overrides.window {
             file.summary.window = raw::Span(window);
         }
-        validate::settings(file)
+        validate::settings(file, path, overrides)
             .map_err(|message| ConfigError::Value { path: path.to_owned(), message: format!("{message:#}") })
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use emotiond_core::report::policy::Site;
 use serde::{Deserialize, Deserializer};
 
+use crate::publish::settings::MqttSettings;
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +40,8 @@ pub(super) struct CameraTable {
     pub height: u32,
     pub rate: f64,
     pub timeout: Span,
+    pub format: Option<String>,
+    pub stride: u32,
     pub replay_fps: f64,
 }
 
@@ -49,6 +53,8 @@ impl Default for CameraTable {
             height: 480,
             rate: 5.0,
             timeout: Span(Duration::from_secs(5)),
+            format: None,
+            stride: 0,
             replay_fps: 25.0,
         }
     }
@@ -134,11 +140,11 @@ impl Default for MqttTable {
             ca_file: None,
             client_certificate_file: None,
             client_key_file: None,
-            keep_alive: Span(Duration::from_secs(30)),
-            queue: 10_000,
+            keep_alive: Span(MqttSettings::KEEP_ALIVE),
+            queue: MqttSettings::QUEUE,
             keep: Span(Duration::from_secs(7 * 24 * 3600)),
             state_directory: None,
-            commands: true,
+            commands: MqttSettings::COMMANDS,
         }
     }
 }

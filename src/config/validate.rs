@@ -1,22 +1,28 @@
 //! From what is written to what makes sense. Messages name the key, its value and what it may be.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::{CameraSettings, HomeAssistantSettings, ModelSettings, PrivacySettings, Settings, raw};
+use super::{HomeAssistantSettings, Overrides, PrivacySettings, Settings, raw};
+use crate::capture::frame::PixelFormat;
+use crate::capture::frame::decode::raw_length;
+use crate::capture::replay::{ReplaySettings, Speed};
+use crate::capture::v4l2::negotiate::ModeRequest;
+use crate::capture::{CameraSettings, Spec};
 use crate::publish::settings::{
     Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
 };
+use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::policy::Policy;
 
 /// The most windows that are kept on disk.
 const MOST_KEPT: f64 = 1e6;
 
-pub(super) fn settings(file: raw::File) -> Result<Settings> {
+pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> Result<Settings> {
     let Some(site) = file.site else {
         bail!(
             "`site` is missing: say where the device stands, as the first line of the file: site = \"home\" \
@@ -32,23 +38,13 @@ pub(super) fn settings(file: raw::File) -> Result<Settings> {
     );
     let policy = Policy::new(site, legal_basis.is_some(), file.privacy.facing, min_people);
     let privacy = PrivacySettings { site, legal_basis, policy };
-    let camera = CameraSettings {
-        source: file.camera.source.parse().map_err(|error: String| anyhow!("`camera.source`: {error}"))?,
-        width: within("camera.width", file.camera.width, 64, 8192)?,
-        height: within("camera.height", file.camera.height, 64, 8192)?,
-        rate: within("camera.rate", file.camera.rate, 0.1, 60.0)?,
-        timeout: span(
-            "camera.timeout",
-            file.camera.timeout,
-            Duration::from_millis(500),
-            Duration::from_secs(30),
-        )?,
-        replay_fps: within("camera.replay_fps", file.camera.replay_fps, 0.1, 240.0)?,
-    };
+    let camera = camera(file.camera, overrides.speed())?;
     let summary = file.summary;
     let second = Duration::from_secs(1);
     let window = span("summary.window", summary.window, second, 3600 * second)?;
     Ok(Settings {
+        path: path.to_owned(),
+        publish: overrides.publish,
         models: ModelSettings {
             directory: file.models.directory.map_or_else(models_directory, Ok)?,
             detector: file.models.detector,
@@ -67,6 +63,50 @@ pub(super) fn settings(file: raw::File) -> Result<Settings> {
         device,
         camera,
         privacy,
+    })
+}
+
+fn camera(camera: raw::CameraTable, speed: Speed) -> Result<CameraSettings> {
+    let source: Spec = camera.source.parse().map_err(|error: String| anyhow!("`camera.source`: {error}"))?;
+    let format = camera.format.as_deref().map(pixel_format).transpose()?;
+    let mode = ModeRequest {
+        width: within("camera.width", camera.width, 64, 8192)?,
+        height: within("camera.height", camera.height, 64, 8192)?,
+        rate: within("camera.rate", camera.rate, 0.1, 60.0)?,
+        format,
+    };
+    let raw_frames = matches!(source, Spec::Stream(_)) && format.is_some_and(|f| f != PixelFormat::Mjpeg);
+    ensure!(
+        camera.stride == 0 || raw_frames,
+        "`camera.stride` is for raw frames of a stream: leave it out, or set `camera.source` to stream:… and \
+         `camera.format` to one of the raw formats"
+    );
+    if let (true, Some(format)) = (raw_frames, format) {
+        let stride = within("camera.stride", camera.stride, 0, 65_536)?;
+        ensure!(
+            raw_length(format, mode.width, mode.height, stride).is_some(),
+            "`camera.stride` is {stride}, and a row of {} pixels in {format} takes more bytes",
+            mode.width
+        );
+    }
+    Ok(CameraSettings {
+        source,
+        mode,
+        stride: camera.stride,
+        timeout: span("camera.timeout", camera.timeout, Duration::from_millis(500), Duration::from_secs(30))?,
+        replay: ReplaySettings {
+            fps: within("camera.replay_fps", camera.replay_fps, 0.1, 240.0)?,
+            speed,
+            duration: None,
+        },
+    })
+}
+
+fn pixel_format(text: &str) -> Result<PixelFormat> {
+    let code = text.to_ascii_uppercase();
+    <[u8; 4]>::try_from(code.as_bytes()).ok().and_then(PixelFormat::from_fourcc).with_context(|| {
+        let names: Vec<_> = PixelFormat::ALL.iter().map(|format| format.name()).collect();
+        format!("`camera.format` is {text:?}; it may be {}", names.join(", "))
     })
 }
 
@@ -149,7 +189,7 @@ fn durable(
     let limit = keep.as_secs_f64() / window.as_secs_f64();
     ensure!(
         limit <= MOST_KEPT,
-        "`mqtt.keep` is {}, which is {limit:.0} windows of {}; {MOST_KEPT:.0} at most are kept (about 1.6 GB): \
+        "`mqtt.keep` is {}, which is {limit:.0} windows of {}; {MOST_KEPT:.0} at most are kept (about 1.2 GB): \
          shorten it, or lengthen `summary.window`",
         humantime::format_duration(keep),
         humantime::format_duration(window)

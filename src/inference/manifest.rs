@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::ModelError;
+use super::error::ModelError;
 use emotiond_core::report::expression::Expression;
 
 /// A checked manifest.
@@ -32,7 +32,7 @@ pub struct Manifest {
     /// The data sets the network was trained on, with their terms.
     pub training_data: Vec<String>,
     /// The network's input.
-    pub input: Input,
+    pub input: NetworkInput,
     /// What the network is for.
     pub task: Task,
 }
@@ -54,7 +54,7 @@ pub enum Task {
 /// The one input tensor: NHWC, batch 1.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Input {
+pub struct NetworkInput {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.

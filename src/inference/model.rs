@@ -4,7 +4,6 @@
 //! describes, before the library sees it (digest, format) or before the first picture does (types, shapes).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
@@ -12,72 +11,12 @@ use tflitec::interpreter::{Interpreter, Options};
 use tflitec::model::Model;
 use tflitec::tensor::{DataType, Tensor};
 
+use super::error::ModelError;
 use super::manifest::{Manifest, OutputRef};
 use super::tensor::{Element, InputWriter, Quantization};
 
 /// No model for a small machine is larger, and a wrong path must not fill the memory.
 const LARGEST_FILE: u64 = 256 << 20;
-
-/// Why a model cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// The manifest or the model file is not there or cannot be read.
-    #[error("cannot read {}: {error}; run scripts/setup, which fetches the models", path.display())]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        error: std::io::Error,
-    },
-    /// The manifest is wrong in itself.
-    #[error("the manifest {} is not valid: {reason}", path.display())]
-    Manifest {
-        /// Which manifest.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The model file is another than the manifest describes.
-    #[error("{} is not the file that its manifest describes: expected SHA-256 {expected}, found {found}; \
-             run scripts/setup to fetch it anew, or correct the manifest if you replaced the model", path.display())]
-    Digest {
-        /// Which model file.
-        path: PathBuf,
-        /// The digest in the manifest.
-        expected: String,
-        /// The digest of the file.
-        found: String,
-    },
-    /// The file has the right digest, but the library cannot run it.
-    #[error("{} cannot be run: {reason}", path.display())]
-    Unusable {
-        /// Which model file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The file is not as its manifest says.
-    #[error("{}: {what}: the manifest says {expected}, the file has {found}; correct the manifest", path.display())]
-    Mismatch {
-        /// Which manifest.
-        path: PathBuf,
-        /// What differs.
-        what: String,
-        /// What the manifest says.
-        expected: String,
-        /// What the file has.
-        found: String,
-    },
-    /// A run failed.
-    #[error("running {name} failed: {reason}")]
-    Run {
-        /// Which model.
-        name: String,
-        /// What the library said.
-        reason: String,
-    },
-}
 
 /// What is known of an output tensor.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroize as _;
 
-use super::manifest::{Color, Input};
+use super::manifest::{Color, NetworkInput};
 
 /// The affine quantization of an 8-bit tensor: `real = scale * (stored - zero_point)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,8 +21,7 @@ impl Quantization {
     }
 
     /// The stored value nearest to a real one, within the bounds of `uint8`.
-    #[must_use]
-    pub fn to_u8(self, real: f32) -> u8 {
+    fn to_u8(self, real: f32) -> u8 {
         self.stored(real).clamp(0.0, 255.0) as u8
     }
 
@@ -62,7 +61,7 @@ pub(super) enum InputWriter {
 type Tables<T> = Vec<[T; 256]>;
 
 impl InputWriter {
-    pub(super) fn new(input: &Input, element: Element) -> Self {
+    pub(super) fn new(input: &NetworkInput, element: Element) -> Self {
         let color = input.color;
         let length = input.width as usize * input.height as usize * color.channels();
         match element {
@@ -99,7 +98,7 @@ impl InputWriter {
     }
 }
 
-fn tables<T: Copy + Default>(input: &Input, store: impl Fn(f32) -> T) -> Tables<T> {
+fn tables<T: Copy + Default>(input: &NetworkInput, store: impl Fn(f32) -> T) -> Tables<T> {
     let of = |values: &[f32], channel: usize| values[channel.min(values.len() - 1)];
     (0..input.color.channels())
         .map(|channel| {
@@ -162,7 +161,7 @@ mod tests {
 
         #[test]
         fn tables_say_what_the_formula_says(rgb in prop::array::uniform3(any::<u8>()), mean in 0f32..255.0, std in 1f32..255.0) {
-            let input = Input { width: 8, height: 8, color: Color::Bgr, mean: vec![mean, 0.0, 1.0], std: vec![std] };
+            let input = NetworkInput { width: 8, height: 8, color: Color::Bgr, mean: vec![mean, 0.0, 1.0], std: vec![std] };
             let mut writer = InputWriter::new(&input, Element::Float32);
             writer.fill(&rgb.repeat(64));
             let InputWriter::Float { elements, .. } = writer else { panic!("expected floats") };

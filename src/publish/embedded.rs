@@ -1,11 +1,12 @@
 //! A broker inside this process, for demonstrations and for kiosks that are one box.
 //!
 //! It speaks MQTT 3.1.1 without TLS and keeps nothing on disk: retained messages are gone after a restart and are
-//! announced anew. A subscriber that is slow by more than [`KEPT_BYTES`] of a topic loses the oldest messages. Whoever
-//! needs more runs Mosquitto beside the daemon.
+//! announced again. A subscriber that is slow by more than 256 KiB of a topic loses the oldest messages. For
+//! more, run Mosquitto beside the daemon.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,33 +15,39 @@ use rumqttd::protocol::v4::V4;
 use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, ServerSettings};
 use tokio::sync::oneshot;
 
-use crate::exit::Code;
 use crate::exit::panics;
 use crate::publish::settings::{Address, Credentials};
 use emotiond_core::backoff::Backoff;
 
-/// How much of each topic is kept for slow subscribers.
-pub const KEPT_BYTES: usize = SEGMENT_BYTES * SEGMENTS;
+/// Of each topic, this many segments of this size are kept for slow subscribers.
 const SEGMENT_BYTES: usize = 128 * 1024;
 const SEGMENTS: usize = 2;
 /// How long the last messages may take from the broker to its subscribers before their connections are closed.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// How often the broker's thread looks whether it has stumbled.
+/// How often the broker's thread looks whether rumqttd has panicked.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The wait before a broker that has stumbled begins anew doubles from the first to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// After so many the process ends, because each leaves an idle thread of rumqttd behind. With the waits in between this
-/// takes minutes, so that systemd, which gives up after five ends in ten minutes, does not.
-const LIVES: u32 = 12;
+
+/// How often a broker that has failed is started again, and after which waits.
+#[derive(Clone, Copy, Debug)]
+struct RestartPolicy {
+    /// The most starts. Each failed broker leaves an idle thread of rumqttd behind, so that the process has to be
+    /// restarted in the end. With the waits in between that takes minutes: systemd, which gives up after five restarts
+    /// in ten minutes, does not.
+    starts: u32,
+    /// The wait doubles from the shortest to the longest.
+    waits: (Duration, Duration),
+}
+
+const RESTARTS: RestartPolicy =
+    RestartPolicy { starts: 12, waits: (Duration::from_millis(500), Duration::from_secs(60)) };
 
 /// How the embedded broker listens.
 #[derive(Clone, Debug)]
 pub struct EmbeddedSettings {
     /// The address; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// What every client must know. Required if `listen` is not on the loopback.
+    /// What every client has to send. Required if `listen` is not on the loopback.
     pub credentials: Option<Credentials>,
 }
 
@@ -52,6 +59,7 @@ pub struct EmbeddedBroker {
     listen: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl EmbeddedBroker {
@@ -60,25 +68,36 @@ impl EmbeddedBroker {
     /// # Errors
     /// If the address is not on the loopback and no credentials are asked for, or if it cannot be listened on.
     pub fn start(settings: EmbeddedSettings) -> anyhow::Result<Self> {
+        Self::start_with(settings, RESTARTS)
+    }
+
+    fn start_with(settings: EmbeddedSettings, restarts: RestartPolicy) -> anyhow::Result<Self> {
         let asked = settings.listen;
         if !asked.ip().is_loopback() && settings.credentials.is_none() {
             bail!(
                 "the embedded broker would let anybody on the network read and command this device on {asked}: set username and password_file, or let it listen on 127.0.0.1"
             );
         }
-        // rumqttd neither tells the port it got nor why it got none: the address is tried out before.
+        // rumqttd reports neither the port it got nor why it got none: the address is tried before.
         let listen = TcpListener::bind(asked).and_then(|listener| listener.local_addr()).with_context(|| {
             format!("the embedded broker cannot listen on {asked}; if another broker runs there, use it: url = \"mqtt://{asked}\"")
         })?;
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
+        let failure = Arc::new(OnceLock::new());
+        let broker = BrokerThread {
+            listen,
+            credentials: settings.credentials,
+            restarts,
+            failure: Arc::clone(&failure),
+        };
         let thread = std::thread::Builder::new()
             .name("broker".into())
-            .spawn(move || run(listen, settings.credentials.as_ref(), stopped, &ready))
+            .spawn(move || broker.run(stopped, &ready))
             .context("failed to start the embedded broker's thread")?;
         is_ready.recv().context("the embedded broker's thread has ended")??;
         log::info!("the embedded broker listens on {listen}");
-        Ok(Self { listen, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { listen, stop: Some(stop), thread: Some(thread), failure })
     }
 
     /// Where clients of this machine find it.
@@ -92,7 +111,13 @@ impl EmbeddedBroker {
         Address { host, port: self.listen.port(), tls: false }
     }
 
-    /// Gives subscribers a moment to receive the last messages, then closes all connections and the listener.
+    /// Why it has failed too often to be restarted, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
+    /// Leaves subscribers a moment to receive the last messages, then closes all connections and the listener.
     pub fn stop(self) {
         std::thread::sleep(LINGER);
         drop(self);
@@ -108,63 +133,70 @@ impl Drop for EmbeddedBroker {
     }
 }
 
-/// Runs the broker until it is told to stop. rumqttd panics over some of what clients may send (a second connection with
-/// a client id that it has refused before), and takes no connection afterwards: it is then begun anew, as after a power
-/// cut, instead of ending the daemon.
-fn run(
+/// The broker's thread.
+struct BrokerThread {
     listen: SocketAddr,
-    credentials: Option<&Credentials>,
-    mut stopped: oneshot::Receiver<()>,
-    ready: &Sender<anyhow::Result<()>>,
-) {
-    let mut waits = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    for life in 1.. {
-        let reason = match panics::contain(|| live(listen, credentials, &mut stopped, ready)) {
-            Ok(Ok(Ended::Asked)) => return,
-            Ok(Ok(Ended::Stumbled)) => "it stumbled over what a client sent".to_owned(),
-            Ok(Err(error)) if life == 1 => {
-                log::error!("{error:#}");
-                let _listening_before = ready.send(Err(error));
+    credentials: Option<Credentials>,
+    restarts: RestartPolicy,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl BrokerThread {
+    /// Runs the broker until it is stopped. rumqttd panics over some of what clients may send (a second connection with
+    /// a client id that it has refused before), and accepts no connection afterwards: it is then restarted, without what
+    /// it held, instead of ending the daemon.
+    fn run(self, mut stopped: oneshot::Receiver<()>, ready: &Sender<anyhow::Result<()>>) {
+        let Self { listen, credentials, restarts, failure } = self;
+        let mut waits = Backoff::new(restarts.waits.0, restarts.waits.1);
+        for start in 1.. {
+            let reason = match panics::contain(|| serve(listen, credentials.as_ref(), &mut stopped, ready)) {
+                Ok(Ok(BrokerEnd::Stopped)) => return,
+                Ok(Ok(BrokerEnd::Panicked)) => "what a client sent made it panic".to_owned(),
+                Ok(Err(error)) if start == 1 => {
+                    log::error!("{error:#}");
+                    let _listening_before = ready.send(Err(error));
+                    return;
+                }
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(panic) => panic,
+            };
+            if start == restarts.starts {
+                let _set_once = failure.set(format!(
+                    "the embedded broker has failed {start} times, at last because {reason}; emotiond has to be restarted, \
+                     which systemd does"
+                ));
                 return;
             }
-            Ok(Err(error)) => format!("{error:#}"),
-            Err(panic) => panic,
-        };
-        if life == LIVES {
+            let wait = waits.next(fastrand::f64());
             log::error!(
-                "the embedded broker has failed {LIVES} times: {reason}; emotiond ends, to be started again"
+                "the embedded broker is restarted in {:.1} s: {reason}; clients that send such things should not be able to \
+                 reach {listen}: set username and password_file, or use Mosquitto",
+                wait.as_secs_f64()
             );
-            std::process::exit(i32::from(Code::Software as u8));
-        }
-        let wait = waits.next(fastrand::f64());
-        log::error!(
-            "the embedded broker begins anew in {:.1} s: {reason}; whoever sends such things to {listen} should not be able \
-             to: set username and password_file, or use Mosquitto",
-            wait.as_secs_f64()
-        );
-        let until = Instant::now() + wait;
-        while Instant::now() < until {
-            if !matches!(stopped.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
-                return;
+            let until = Instant::now() + wait;
+            while Instant::now() < until {
+                if !matches!(stopped.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+                    return;
+                }
+                std::thread::sleep(POLL_INTERVAL.min(wait));
             }
-            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
 /// Why the broker has ended without an error.
-enum Ended {
-    Asked,
-    Stumbled,
+enum BrokerEnd {
+    Stopped,
+    Panicked,
 }
 
 /// One broker, from its start to its end, with a router and a runtime of its own.
-fn live(
+fn serve(
     listen: SocketAddr,
     credentials: Option<&Credentials>,
     stopped: &mut oneshot::Receiver<()>,
     ready: &Sender<anyhow::Result<()>>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<BrokerEnd> {
     let router = Router::new(0, router_config()).spawn();
     let mut server = Server::new(server_settings(listen, credentials.cloned()), router, V4);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -177,16 +209,16 @@ fn live(
         tokio::select! {
             biased;
             outcome = server.start(LinkType::Remote) => {
-                outcome.context("the embedded broker has ended").map(|()| Ended::Asked)
+                outcome.context("the embedded broker has ended").map(|()| BrokerEnd::Stopped)
             }
             ended = async {
                 let _starter_gone = ready.send(Ok(()));
                 loop {
                     // The connections are tasks of this thread, whose panics the runtime catches.
                     tokio::select! {
-                        _dropped = &mut *stopped => return Ended::Asked,
+                        _dropped = &mut *stopped => return BrokerEnd::Stopped,
                         () = tokio::time::sleep(POLL_INTERVAL) => if panics::contained_count() != contained_count {
-                            return Ended::Stumbled;
+                            return BrokerEnd::Panicked;
                         },
                     }
                 }
@@ -267,6 +299,38 @@ mod tests {
         std::net::TcpStream::connect(listen).unwrap();
         drop(broker);
         assert!(std::net::TcpStream::connect(listen).is_err());
+    }
+
+    /// CONNECT of MQTT 3.1.1 with a client id that rumqttd refuses, and over which it panics the second time.
+    const REFUSED: &[u8] = b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03a#b";
+
+    #[test]
+    fn a_broker_that_fails_too_often_says_so_and_is_not_restarted() {
+        // What `main` does: a contained panic is counted and not printed.
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !panics::contained() {
+                before(panic);
+            }
+        }));
+        let wait = Duration::from_millis(10);
+        let settings = EmbeddedSettings { listen: "127.0.0.1:0".parse().unwrap(), credentials: None };
+        let policy = RestartPolicy { starts: 2, waits: (wait, wait) };
+        let broker = EmbeddedBroker::start_with(settings, policy).unwrap();
+        assert_eq!(broker.failure(), None);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let failure = loop {
+            assert!(Instant::now() < deadline, "it has not failed");
+            // While it is being restarted, nobody listens.
+            if let Ok(mut client) = std::net::TcpStream::connect(broker.listen) {
+                let _sent = std::io::Write::write_all(&mut client, REFUSED);
+                let _closed = std::io::Read::read(&mut client, &mut [0; 16]);
+            }
+            if let Some(failure) = broker.failure() {
+                break failure;
+            }
+        };
+        assert!(failure.contains("2 times") && failure.contains("a client sent"), "{failure}");
     }
 
     #[test]

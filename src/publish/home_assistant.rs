@@ -150,7 +150,7 @@ impl Entities<'_> {
     }
 }
 
-/// A template that gives `value` where the part of the message that holds it is there, and "unknown" where it is null.
+/// A template that yields `value` where the part of the message that holds it is there, and "unknown" where it is null.
 fn where_present(part: &str, value: &str) -> String {
     format!("{{{{ {value} if value_json.{part} else None }}}}")
 }

@@ -1,6 +1,6 @@
 //! Where messages go: an MQTT broker or standard output.
 
-pub mod embedded;
+mod embedded;
 pub mod home_assistant;
 pub mod mqtt;
 mod queue;
@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use emotiond_core::report::payload::Message;
 
-pub use queue::durable::Disk;
-pub use queue::outbox::Dropped;
+pub use queue::{Disk, Dropped};
 
-/// Beginnings of the targets of log records that come from the MQTT crates themselves, which call every client that
-/// hangs up an error. What matters of it is reported once and in words by this module: a logger should turn these off
-/// unless somebody looks for a fault in them. (rumqttd's spans come as `tracing::span`.)
+/// Beginnings of the targets of log records of the MQTT crates themselves, which log an error for every client that
+/// disconnects. This module reports what matters once and in words: a logger should turn these off unless somebody
+/// debugs those crates. (rumqttd's spans come as `tracing::span`.)
 pub const NOISY_LOG_TARGETS: [&str; 3] = ["rumqttc", "rumqttd", "tracing"];
 
 /// What a destination has done so far, for `health`.
@@ -26,11 +25,11 @@ pub struct Counters {
     pub delivered: u64,
     /// Messages handed over and not delivered yet, those on disk included.
     pub waiting: usize,
-    /// How the disk behind the queue does.
+    /// The condition of the disk behind the queue.
     pub disk: Disk,
-    /// Summaries that wait on disk; `None` if there is no disk or it cannot be reached.
+    /// Summaries that wait on disk; `None` if there is no disk or it cannot be read.
     pub on_disk: Option<u64>,
-    /// Messages given up because the queue was full.
+    /// Messages dropped because the queue was full.
     pub dropped: Dropped,
     /// Whether the destination can be reached at the moment.
     pub connected: bool,
@@ -47,20 +46,25 @@ pub trait Publisher: Send {
     /// If the destination is closed for good (standard output's reader has gone).
     fn publish(&mut self, message: Message) -> anyhow::Result<()>;
 
-    /// Waits until everything handed over has been delivered, or until `within` has passed. Gives the number of
-    /// messages left undelivered.
+    /// Waits until everything handed over has been delivered, or until `within` has passed. Returns the number
+    /// of messages left undelivered.
     ///
     /// # Errors
     /// If the destination is closed for good.
     fn flush(&mut self, within: Duration) -> anyhow::Result<usize>;
 
-    /// Says good-bye: delivers what it can within `within` and closes. Gives the number of messages that are lost by
-    /// it: neither delivered nor on disk.
+    /// Delivers what it can within `within` and closes. Returns the number of messages that are lost by it: neither
+    /// delivered nor on disk.
     ///
     /// # Errors
     /// If the destination is closed for good.
     fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
         self.flush(within)
+    }
+
+    /// Why the destination will never work again in this process, if that is so: the process is to be restarted.
+    fn fatal(&self) -> Option<String> {
+        None
     }
 
     /// What has been done so far.

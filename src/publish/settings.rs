@@ -1,4 +1,4 @@
-//! What the MQTT publisher has to be told.
+//! The settings of the MQTT publisher, their types and their defaults.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,41 +10,41 @@ use anyhow::{Context, bail};
 
 use emotiond_core::report::payload::DeviceName;
 
-use crate::publish::home_assistant::Discovery;
-
 /// Everything the publisher needs to know about a broker and how to speak with it.
 #[derive(Clone, Debug)]
 pub struct MqttSettings {
     /// Which broker.
     pub broker: Broker,
     /// The name of this device: a level of every topic, and part of the client id (`emotiond-<device>`). Two daemons
-    /// with the same name on one broker throw each other off.
+    /// with the same name on one broker disconnect each other.
     pub device: DeviceName,
-    /// What the broker knows us by, if it asks. With the embedded broker: what it asks of everybody.
+    /// What the broker asks for, if it does. With the embedded broker: what it asks of every client.
     pub credentials: Option<Credentials>,
     /// Certificates; used with `mqtts://` only.
     pub tls: TlsSettings,
     /// Where the embedded broker listens; port 0 takes any free one. Used with [`Broker::Embedded`] only.
     pub embedded_listen: SocketAddr,
-    /// After how long without traffic the connection is tested, in whole seconds. A broker that has silently gone is
+    /// After how long without traffic the connection is tested, in whole seconds. A broker that stops responding is
     /// noticed within twice this time, and it notices us within one and a half.
     pub keep_alive: Duration,
     /// How many undelivered messages are kept in memory. A summary takes about 1 KiB.
     pub queue: usize,
-    /// Where summaries are kept that outlast a restart; in memory alone if nowhere.
+    /// Where summaries are kept on disk; in memory alone if nowhere.
     pub durable: Option<DurableSettings>,
     /// The shortest and the longest wait between two attempts to connect.
     pub retry: (Duration, Duration),
     /// Whether `pause/set` and `request/…` are listened to.
     pub commands: bool,
-    /// Whether `status` is published and left as the last will; false for a mere try of the connection, which is to
-    /// leave nothing behind on the broker.
-    pub announce: bool,
-    /// The message that announces this device to Home Assistant, if it is to be announced.
-    pub discovery: Option<Discovery>,
 }
 
 impl MqttSettings {
+    /// The default of [`Self::keep_alive`].
+    pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+    /// The default of [`Self::queue`].
+    pub const QUEUE: usize = 10_000;
+    /// The default of [`Self::commands`].
+    pub const COMMANDS: bool = true;
+
     /// Settings with everything at its default but the broker and the name.
     #[must_use]
     pub fn new(broker: Broker, device: DeviceName) -> Self {
@@ -54,13 +54,11 @@ impl MqttSettings {
             credentials: None,
             tls: TlsSettings::default(),
             embedded_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
-            keep_alive: Duration::from_secs(15),
-            queue: 4096,
+            keep_alive: Self::KEEP_ALIVE,
+            queue: Self::QUEUE,
             durable: None,
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
-            commands: true,
-            announce: true,
-            discovery: None,
+            commands: Self::COMMANDS,
         }
     }
 }
@@ -68,7 +66,7 @@ impl MqttSettings {
 /// Where undelivered summaries are kept, and how many.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DurableSettings {
-    /// The state directory: `queue.redb` in it is ours alone.
+    /// The state directory: the folder `queue` in it is ours alone.
     pub directory: PathBuf,
     /// The most summaries kept; beyond it the oldest go.
     pub limit: u64,

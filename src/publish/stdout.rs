@@ -13,7 +13,7 @@ use emotiond_core::report::payload::{Message, Topic};
 #[error("the reader of standard output has gone")]
 pub struct ReaderGone;
 
-/// Writes summaries, and only those, one to a line: whoever reads them (`jq`, a script) can rely on every line being
+/// Writes summaries, and only those, one to a line: a reader (`jq`, a script) can rely on every line being
 /// one. Everything else is left to MQTT and to the log on standard error.
 #[derive(Debug)]
 pub struct LinePublisher<W> {
@@ -40,7 +40,7 @@ impl<W: Write> LinePublisher<W> {
         debug_assert!(!body.contains('\n'), "a summary is one line");
         self.out.write_all(body.as_bytes())?;
         self.out.write_all(b"\n")?;
-        // Each window at once: whoever waits at the other end of a pipe waits for this one.
+        // Each window at once: the reader at the other end of a pipe waits for this one.
         self.out.flush()
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_told_apart_from_a_failure() {
+    fn a_closed_pipe_is_not_taken_for_a_failure() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut publisher = LinePublisher::new(writer);

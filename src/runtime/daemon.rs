@@ -1,57 +1,50 @@
-//! The main thread's part: starts the stages, publishes what they say, serves signals, commands and `health`.
+//! The daemon's loop: one channel on which everything arrives, outcomes of vision, commands and signals.
 
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGHUP;
+use emotiond_core::report::payload::{Health, Info, Message};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::capture::SourceError;
+use super::capture_worker::CaptureWorker;
+use super::event::Event;
+use super::mailbox::Mailbox;
+use super::reports;
+use super::session::Session;
+use super::systemd::Supervisor;
+use super::vision_worker::VisionWorker;
+use super::watchdog::Watchdog;
+use crate::capture::{CaptureControl, Context, SourceError};
 use crate::clock::Clock;
-use crate::command::cli::{Destination, RunArgs};
-use crate::config::Settings;
+use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish::Publisher;
 use crate::publish::home_assistant::{self, Announced};
-use crate::publish::mqtt::MqttPublisher;
-use crate::publish::mqtt::inbox::{Asked, Command, Request};
+use crate::publish::mqtt::inbox::{Asked, RemoteCommand, Request};
+use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;
 use crate::publish::stdout::{LinePublisher, ReaderGone};
-use crate::runtime::capture_worker::Switches;
-use crate::runtime::feed::Feed;
-use crate::runtime::status::{self, Reports};
-use crate::runtime::systemd::Supervisor;
-use crate::runtime::vision_worker::{Progress, VisionWorker};
-use crate::runtime::watchdog::Watchdog;
-use crate::runtime::{EVENTS, Event, vision_settings};
 use crate::vision::models::Models;
 use crate::vision::{Outcome, Vision};
-use emotiond_core::report::payload::{Health, Info, Message};
 
-/// How often the main thread looks for signals and commands.
-const TICK: Duration = Duration::from_millis(100);
+/// How often the workers' signs of life are looked at.
+const WATCH: Duration = Duration::from_secs(1);
 /// Time between two `health` messages.
 const HEALTH: Duration = Duration::from_secs(60);
-/// What a stop may take to deliver what waits; systemd's own patience is longer.
-const GOOD_BYE: Duration = Duration::from_millis(1500);
-/// What the end of a replay may take to deliver its summaries: nobody waits for it to stop.
-const DELIVERY: Duration = Duration::from_secs(30);
+/// What a stop may take to close the open window and to deliver what waits; systemd waits longer.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
+/// The part of it in which vision finishes the frame that it is at. Beyond that it hangs, and its window is lost.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(700);
+/// What the end of a recording may take to deliver its summaries: nobody waits for it to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a reload waits for the old workers to close the device, which can be opened once, and to drop their models.
+/// Beyond that they hang, and their successors find the device taken.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a reload waits for the old camera thread to close the device, which can be opened once. Beyond that it hangs, and
-/// its successor finds the device taken.
-const CLOSING: Duration = Duration::from_secs(2);
-
-/// What lasts from one reload of the configuration to the next.
-pub struct Session {
-    /// Stamps and counts what is published.
-    pub reports: Reports,
-    /// Whether the camera is closed on request.
-    pub paused: bool,
-}
-
-/// What to do after [`Control::serve`].
+/// What to do after [`Daemon::serve`].
 pub enum Next {
     /// Start again with these settings and models.
     Reload(Box<(Settings, Models)>),
@@ -60,91 +53,90 @@ pub enum Next {
 }
 
 /// Everything that runs between start and stop.
-pub struct Control<'a> {
+pub struct Daemon<'a> {
     session: &'a mut Session,
-    signals: &'a Receiver<i32>,
     supervisor: Supervisor,
     publisher: Box<dyn Publisher>,
-    commands: Receiver<Command>,
-    events: Receiver<Event>,
-    switches: Arc<Switches>,
-    camera: JoinHandle<()>,
+    mailbox: Arc<Mailbox>,
+    control: Arc<CaptureControl>,
+    workers: [JoinHandle<()>; 2],
     watchdog: Watchdog,
-    progress: Arc<Mutex<Progress>>,
     clock: Arc<dyn Clock>,
     info: Info,
     next_health: Instant,
 }
 
-impl Session {
-    /// A session of the device of that name.
-    ///
-    /// # Errors
-    /// If the system has no random numbers.
-    pub fn new(device: &str) -> anyhow::Result<Self> {
-        Ok(Self { reports: Reports::new(device)?, paused: false })
-    }
+/// Starts the thread that turns signals into events.
+///
+/// # Errors
+/// If the system refuses handlers or a thread.
+pub fn signals(session: &Session) -> std::io::Result<()> {
+    let sender = session.sender.clone();
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
 }
 
-impl<'a> Control<'a> {
-    /// Opens the publisher and starts the camera and vision threads.
+impl<'a> Daemon<'a> {
+    /// Opens the publisher and starts the workers.
     ///
     /// # Errors
-    /// If the destination cannot be used at all; a camera or a broker that is away is waited for.
+    /// If the destination cannot be used at all; a camera or a broker that cannot be reached yet is tried again.
     pub fn start(
         settings: &Settings,
         models: Models,
-        arguments: &RunArgs,
         supervisor: Supervisor,
         session: &'a mut Session,
-        signals: &'a Receiver<i32>,
     ) -> Result<Self, Failure> {
         log_privacy(settings);
         for model in &models.info {
             log::info!("model {} {} ({}…)", model.name, model.version, &model.sha256[..12]);
         }
-        let feed = Feed::new(settings, arguments);
-        let clock = feed.clock();
-        let vision = Vision::new(models.detector, models.emotion, vision_settings(settings), clock.now());
-        let info = status::info(settings, models.info, vision.vocabulary());
-        let (command_sender, commands) = mpsc::sync_channel(16);
-        let mut publisher = publisher(settings, arguments.publish, &info, command_sender)?;
+        let (clock, nominal, start) = session.clock(&settings.camera.properties());
+        let vision = Vision::new(models.detector, models.emotion, settings.vision(), start);
+        let info = reports::info(settings, models.info, vision.vocabulary());
+        let mut publisher = publisher(settings, &info, session)?;
         for message in [session.reports.encoder().info(&info), Message::pause_state(session.paused)] {
             publisher.publish(message).or_exit(Code::Unavailable)?;
         }
 
-        let switches = Arc::new(Switches::default());
-        switches.paused.store(session.paused, Ordering::Relaxed);
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let (sender, events) = mpsc::sync_channel(EVENTS);
-        let replay = feed.replay();
-        let watchdog = Watchdog::new(supervisor, replay.is_none());
-        let (mailbox, camera) = feed.start(Arc::clone(&switches)).or_exit(Code::Software)?;
+        let context = Context::new(Arc::clone(&clock));
+        let control = Arc::clone(&context.control);
+        control.paused.store(session.paused, Ordering::Relaxed);
+        let mailbox = Arc::new(Mailbox::default());
+        let pulse = Arc::new(AtomicU64::new(0));
+        let watchdog = Watchdog::new(supervisor, Arc::clone(&pulse), Arc::clone(&control));
+        let capture = CaptureWorker::spawn(settings.camera.clone(), context, Arc::clone(&mailbox))
+            .or_exit(Code::Software)?;
         let worker = VisionWorker {
             vision,
-            mailbox,
-            switches: Arc::clone(&switches),
+            mailbox: Arc::clone(&mailbox),
+            control: Arc::clone(&control),
+            pulse,
             clock: Arc::clone(&clock),
-            replay,
-            events: sender,
-            progress: Arc::clone(&progress),
+            nominal,
+            events: session.sender.clone(),
+            status: Arc::clone(&session.status),
             supervisor,
         };
-        std::thread::Builder::new()
+        let vision = std::thread::Builder::new()
             .name("vision".to_owned())
             .spawn(|| worker.run())
             .or_exit(Code::Software)?;
         Ok(Self {
             session,
-            signals,
             supervisor,
             publisher,
-            commands,
-            events,
-            switches,
-            camera,
+            mailbox,
+            control,
+            workers: [capture, vision],
             watchdog,
-            progress,
             clock,
             info,
             next_health: Instant::now() + HEALTH,
@@ -159,53 +151,57 @@ impl<'a> Control<'a> {
         mut self,
         reload: impl Fn() -> Result<(Settings, Models), Failure>,
     ) -> Result<Next, Failure> {
+        let mut next_watch = Instant::now() + WATCH;
         loop {
-            match self.events.recv_timeout(TICK) {
-                Ok(Event::Outcome(outcome)) => {
-                    match self.publish_outcome(outcome) {
-                        // The reader of standard output has had enough, as `head` has: the end, and no failure.
-                        Err(error) if error.is::<ReaderGone>() => {
-                            self.stop(Duration::ZERO);
-                            return Ok(Next::Exit);
-                        }
-                        Err(error) => log::error!("not published: {error:#}"),
-                        Ok(()) => {}
+            let until = next_watch.min(self.next_health);
+            match self.session.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Event::Outcome(outcome)) => match self.publish_outcome(outcome) {
+                    // The reader of standard output has had enough, as `head` has: the end, and no failure.
+                    Err(error) if error.is::<ReaderGone>() => {
+                        self.stop(Duration::ZERO);
+                        return Ok(Next::Exit);
                     }
-                }
-                Ok(Event::Ended(result)) => return self.ended(result),
-                Ok(Event::Failed(error)) => {
-                    self.stop(GOOD_BYE);
+                    Err(error) => log::error!("not published: {error:#}"),
+                    Ok(()) => {}
+                },
+                Ok(Event::SourceEnded(result)) => return self.source_ended(result),
+                Ok(Event::InferenceFailed(error)) => {
+                    self.close(STOP_TIMEOUT);
                     return Err(Failure { code: Code::Software, error });
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    let error = anyhow::anyhow!("the vision thread has gone");
-                    return Err(Failure { code: Code::Software, error });
+                Ok(Event::Command(command)) => self.handle_command(command),
+                Ok(Event::Signal(SIGHUP)) => {
+                    self.supervisor.reloading();
+                    match reload() {
+                        Ok(new) => {
+                            log::info!("configuration read again; starting anew with it");
+                            self.stop(STOP_TIMEOUT);
+                            self.wait_closed();
+                            return Ok(Next::Reload(Box::new(new)));
+                        }
+                        Err(failure) => log::error!("the old configuration stays in force: {failure}"),
+                    }
+                    self.supervisor.ready();
                 }
-            }
-            while let Ok(command) = self.commands.try_recv() {
-                self.handle_command(command);
-            }
-            while let Ok(signal) = self.signals.try_recv() {
-                if signal != SIGHUP {
-                    log::info!("told to stop");
-                    self.stop(GOOD_BYE);
+                Ok(Event::Signal(_)) => {
+                    log::info!("stopping on request");
+                    self.stop(STOP_TIMEOUT);
                     return Ok(Next::Exit);
                 }
-                self.supervisor.reloading();
-                match reload() {
-                    Ok(new) => {
-                        log::info!("configuration read again; starting anew with it");
-                        self.stop(GOOD_BYE);
-                        self.wait_closed();
-                        return Ok(Next::Reload(Box::new(new)));
-                    }
-                    Err(failure) => log::error!("the old configuration stays in force: {failure}"),
-                }
-                self.supervisor.ready();
+                // Of workers that hung when the configuration before this one was stopped.
+                Ok(Event::Stopped(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the session holds a sender"),
             }
-            self.watchdog.look(&self.switches);
-            if Instant::now() >= self.next_health {
+            if let Some(reason) = self.publisher.fatal() {
+                self.stop(STOP_TIMEOUT);
+                return Err(Failure { code: Code::Software, error: anyhow::anyhow!(reason) });
+            }
+            let now = Instant::now();
+            if now >= next_watch {
+                next_watch = now + WATCH;
+                self.watchdog.check();
+            }
+            if now >= self.next_health {
                 self.next_health += HEALTH;
                 let health = self.health();
                 self.supervisor.status(&health.status_line());
@@ -214,16 +210,18 @@ impl<'a> Control<'a> {
         }
     }
 
-    fn ended(mut self, result: Result<(), SourceError>) -> Result<Next, Failure> {
-        self.stop(if result.is_ok() { DELIVERY } else { GOOD_BYE });
-        match result {
-            Ok(()) => {
-                log::info!("the replay is over");
-                Ok(Next::Exit)
-            }
-            Err(error @ SourceError::Unsupported { .. }) => Err(error).or_exit(Code::Config),
-            Err(error) => Err(error).or_exit(Code::NoInput),
-        }
+    fn source_ended(mut self, result: Result<(), SourceError>) -> Result<Next, Failure> {
+        self.close(if result.is_ok() { DRAIN_TIMEOUT } else { STOP_TIMEOUT });
+        let Err(error) = result else {
+            log::info!("the recording is over");
+            return Ok(Next::Exit);
+        };
+        let code = match &error {
+            SourceError::Unsupported { .. } => Code::Config,
+            SourceError::NoFrames { bytes: 1.., .. } | SourceError::Damaged { .. } => Code::Data,
+            _ => Code::NoInput,
+        };
+        Err(error).or_exit(code)
     }
 
     fn publish_outcome(&mut self, outcome: Outcome) -> anyhow::Result<()> {
@@ -241,29 +239,28 @@ impl<'a> Control<'a> {
         }
     }
 
-    fn handle_command(&mut self, command: Command) {
+    fn handle_command(&mut self, command: RemoteCommand) {
         match command {
-            Command::Pause(paused) => {
+            RemoteCommand::Pause(paused) => {
                 if paused != self.session.paused {
                     log::info!("{} on request", if paused { "paused" } else { "resumed" });
                 }
                 self.session.paused = paused;
-                self.switches.paused.store(paused, Ordering::Relaxed);
+                self.control.paused.store(paused, Ordering::Relaxed);
                 self.publish(Message::pause_state(paused));
             }
-            Command::Request(request) => {
+            RemoteCommand::Request(request) => {
                 let answer = self.answer(&request);
                 self.publish(answer);
             }
         }
     }
 
-    fn answer(&mut self, request: &Request) -> Message {
-        let health = (request.asked == Asked::Health).then(|| self.health());
+    fn answer(&self, request: &Request) -> Message {
         let encoder = self.session.reports.encoder();
         let answer = match request.asked {
             Asked::Info => request.answer(&encoder.enveloped(&self.info)),
-            Asked::Health => request.answer(&encoder.enveloped(&health)),
+            Asked::Health => request.answer(&encoder.enveloped(&self.health())),
             Asked::Summary => match self.session.reports.last_summary() {
                 Some(summary) => request.answer(&summary),
                 None => return request.refusal("no window has closed yet"),
@@ -272,52 +269,76 @@ impl<'a> Control<'a> {
         answer.unwrap_or_else(|error| request.refusal(&format!("the answer cannot be written: {error}")))
     }
 
-    fn health(&mut self) -> Health {
-        let progress = std::mem::take(&mut *self.progress.lock().unwrap_or_else(PoisonError::into_inner));
-        self.session.reports.health(&progress, &self.publisher.counters(), self.clock.as_ref())
+    fn health(&self) -> Health {
+        let status = self.session.status.as_ref();
+        self.session.reports.health(status, &self.publisher.counters(), self.clock.as_ref())
     }
 
-    /// Waits for the camera thread, which has been told to stop, to close the device.
-    fn wait_closed(&self) {
-        let deadline = Instant::now() + CLOSING;
-        while !self.camera.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(TICK / 10);
-        }
-    }
-
+    /// Stops the workers, publishes what is left of vision, the open window included, and closes the publisher.
     fn stop(&mut self, within: Duration) {
-        self.switches.stop.store(true, Ordering::Relaxed);
-        // Windows that have closed meanwhile are as good as any.
-        while let Ok(Event::Outcome(outcome)) = self.events.try_recv() {
-            if let Err(error) = self.publish_outcome(outcome) {
-                log::debug!("not published: {error:#}");
+        let deadline = Instant::now() + within;
+        self.control.stop.store(true, Ordering::Relaxed);
+        self.mailbox.stop();
+        let finish = Instant::now() + FINISH_TIMEOUT.min(within);
+        let mut deferred = Vec::new();
+        let ended = loop {
+            match self.session.events.recv_timeout(finish.saturating_duration_since(Instant::now())) {
+                Ok(Event::Outcome(outcome)) => {
+                    if let Err(error) = self.publish_outcome(outcome) {
+                        log::debug!("not published: {error:#}");
+                    }
+                }
+                Ok(Event::Stopped(at)) => break Some(at),
+                // The source was over or a network failed at the same moment: vision has finished too.
+                Ok(Event::SourceEnded(_) | Event::InferenceFailed(_)) => break None,
+                // For whoever serves next: a stop that follows a reload at once must not be lost.
+                Ok(event @ (Event::Command(_) | Event::Signal(_))) => deferred.push(event),
+                Err(_) => {
+                    if !within.is_zero() {
+                        log::warn!("vision does not stop in time; its open window is lost");
+                    }
+                    break None;
+                }
             }
+        };
+        for event in deferred {
+            let _full = self.session.sender.try_send(event);
         }
+        self.session.windows_ended(ended);
+        self.close(deadline.saturating_duration_since(Instant::now()));
+    }
+
+    /// Closes the publisher after the workers have ended.
+    fn close(&mut self, within: Duration) {
+        self.control.stop.store(true, Ordering::Relaxed);
         match self.publisher.close(within) {
             Ok(0) => {}
             Ok(left) => log::warn!("{left} messages were not delivered and are lost"),
             Err(error) => log::debug!("closing the publisher: {error:#}"),
         }
     }
-}
 
-/// The destination that the command line names.
-fn publisher(
-    settings: &Settings,
-    destination: Destination,
-    info: &Info,
-    commands: SyncSender<Command>,
-) -> Result<Box<dyn Publisher>, Failure> {
-    if destination == Destination::Stdout {
+    /// Waits for the workers, which have been told to stop, to end.
+    fn wait_closed(&self) {
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        while !self.workers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+/// The destination that the settings name.
+fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<dyn Publisher>, Failure> {
+    if settings.publish == Destination::Stdout {
         return Ok(Box::new(LinePublisher::stdout()));
     }
-    let mut mqtt = settings.mqtt.clone();
+    let mqtt = settings.mqtt.clone();
     if mqtt.durable.is_none() && mqtt.broker != Broker::Embedded {
         log::warn!(
             "no state directory: what the broker has not taken is kept in memory alone and lost by a restart; set \
              mqtt.state_directory, or StateDirectory= in the unit"
         );
     }
+    let mut announcement = Announcement { status: true, discovery: None };
     if settings.home_assistant.discovery {
         let announced = Announced {
             prefix: &settings.home_assistant.prefix,
@@ -330,9 +351,15 @@ fn publisher(
             triggers: &info.triggers,
             commands: settings.mqtt.commands,
         };
-        mqtt.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
+        announcement.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
     }
-    Ok(Box::new(MqttPublisher::start(mqtt, commands).or_exit(Code::Config)?))
+    let events = session.sender.clone();
+    let commands = Box::new(move |command| match events.try_send(Event::Command(command)) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Full(_)) => Err(TrySendError::Full(())),
+        Err(TrySendError::Disconnected(_)) => Err(TrySendError::Disconnected(())),
+    });
+    Ok(Box::new(MqttPublisher::start(mqtt, announcement, commands).or_exit(Code::Config)?))
 }
 
 /// Says at every start what the site allows, because the operator is answerable for it.

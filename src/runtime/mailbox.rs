@@ -1,4 +1,4 @@
-//! Hand-over from the camera thread to vision: a slot that holds the newest frame, never a queue of old ones.
+//! Hand-over from the capture worker to vision: a slot that holds the newest frame, never a queue of old ones.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,22 +9,30 @@ use crate::capture::{Losses, SourceError};
 use emotiond_core::Moment;
 use emotiond_core::report::observation::CameraState;
 
-/// What the camera thread has to say.
-pub enum Delivery {
+/// What the capture worker delivers.
+pub enum Item {
     /// A frame to analyse.
     Frame(Frame),
     /// The camera's state has changed.
     State(Moment, CameraState),
-    /// There will be no more frames: the replay is over, or the source can never work. With the moment of the last
-    /// frame captured.
-    Ended(Moment, Result<(), SourceError>),
+    /// There will be no more frames.
+    Ended(Ending),
+}
+
+/// Why there will be no more frames.
+#[derive(Debug)]
+pub enum Ending {
+    /// The source is over, or can never work; with the moment of the last frame captured.
+    Source(Moment, Result<(), SourceError>),
+    /// The daemon is to stop or to start anew.
+    Stopped,
 }
 
 #[derive(Default)]
 struct Slot {
     frame: Option<Frame>,
     states: VecDeque<(Moment, CameraState)>,
-    ended: Option<(Moment, Result<(), SourceError>)>,
+    ended: Option<Ending>,
     losses: Losses,
     captured: u64,
     closed: bool,
@@ -78,22 +86,30 @@ impl Mailbox {
 
     /// Reports that no more frames will come after the one captured `at`.
     pub fn end(&self, at: Moment, result: Result<(), SourceError>) {
-        self.lock().ended = Some((at, result));
+        self.lock().ended.get_or_insert(Ending::Source(at, result));
+        self.changed.notify_all();
+    }
+
+    /// Ends it from outside: vision takes what is there and then finishes, whatever the capture worker does meanwhile.
+    pub fn stop(&self) {
+        let mut slot = self.lock();
+        slot.ended = Some(Ending::Stopped);
+        slot.closed = true;
         self.changed.notify_all();
     }
 
     /// Waits for a delivery, at most `within`.
-    pub fn take(&self, within: Duration) -> Option<Delivery> {
+    pub fn take(&self, within: Duration) -> Option<Item> {
         let slot = self.lock();
         let idle = |slot: &mut Slot| slot.frame.is_none() && slot.states.is_empty() && slot.ended.is_none();
         let (mut slot, _) =
             self.changed.wait_timeout_while(slot, within, idle).unwrap_or_else(PoisonError::into_inner);
         let delivery = if let Some((at, state)) = slot.states.pop_front() {
-            Some(Delivery::State(at, state))
+            Some(Item::State(at, state))
         } else if let Some(frame) = slot.frame.take() {
-            Some(Delivery::Frame(frame))
+            Some(Item::Frame(frame))
         } else {
-            slot.ended.take().map(|(at, result)| Delivery::Ended(at, result))
+            slot.ended.take().map(Item::Ended)
         };
         self.changed.notify_all();
         delivery
@@ -135,7 +151,7 @@ mod tests {
 
     fn taken(mailbox: &Mailbox) -> Option<u128> {
         match mailbox.take(Duration::ZERO) {
-            Some(Delivery::Frame(frame)) => Some(frame.at.since_origin().as_millis()),
+            Some(Item::Frame(frame)) => Some(frame.at.since_origin().as_millis()),
             _ => None,
         }
     }
@@ -157,9 +173,9 @@ mod tests {
         mailbox.state(Moment::from_millis(5), CameraState::Ok);
         mailbox.offer(frame(6));
         mailbox.end(Moment::from_millis(7), Ok(()));
-        assert!(matches!(mailbox.take(Duration::ZERO), Some(Delivery::State(_, CameraState::Ok))));
+        assert!(matches!(mailbox.take(Duration::ZERO), Some(Item::State(_, CameraState::Ok))));
         assert_eq!(taken(&mailbox), Some(6));
-        assert!(matches!(mailbox.take(Duration::ZERO), Some(Delivery::Ended(_, Ok(())))));
+        assert!(matches!(mailbox.take(Duration::ZERO), Some(Item::Ended(Ending::Source(_, Ok(()))))));
         assert!(mailbox.take(Duration::ZERO).is_none());
     }
 
@@ -170,7 +186,7 @@ mod tests {
             scope.spawn(|| (0..100).for_each(|at| assert!(mailbox.put(frame(at)))));
             let mut next = 0;
             while next < 100 {
-                if let Some(Delivery::Frame(frame)) = mailbox.take(Duration::from_secs(10)) {
+                if let Some(Item::Frame(frame)) = mailbox.take(Duration::from_secs(10)) {
                     assert_eq!(frame.at.since_origin().as_millis(), next);
                     next += 1;
                 }
@@ -180,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_releases_a_waiting_camera() {
+    fn closing_releases_a_waiting_capture_worker() {
         let mailbox = Mailbox::default();
         assert!(mailbox.put(frame(1)));
         std::thread::scope(|scope| {
@@ -188,5 +204,17 @@ mod tests {
             mailbox.close();
             assert!(!waiting.join().unwrap());
         });
+    }
+    #[test]
+    fn a_stop_comes_after_the_frame_that_waits_and_before_all_else() {
+        let mailbox = Mailbox::default();
+        mailbox.offer(frame(1));
+        mailbox.stop();
+        assert_eq!(taken(&mailbox), Some(1));
+        mailbox.end(Moment::ZERO, Ok(()));
+        assert!(
+            matches!(mailbox.take(Duration::ZERO), Some(Item::Ended(Ending::Stopped))),
+            "a stop is not an end"
+        );
     }
 }

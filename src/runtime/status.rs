@@ -1,152 +1,154 @@
-//! What is published beside the stages' own outcomes, and the counters behind it, over the whole life of the process.
+//! How the daemon is: counters that only rise, in one place that any number of readers can look at.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::publish::{Counters, Disk};
-use crate::runtime::health;
-use crate::runtime::vision_worker::Progress;
-use crate::vision::StageTimes;
 use emotiond_core::report::observation::CameraState;
-use emotiond_core::report::payload::{
-    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo,
-};
-use emotiond_core::report::score::Vocabulary;
-use emotiond_core::report::summary::Summary;
-use emotiond_core::report::trigger::TriggerEvent;
 
-/// Numbers, stamps and remembers what is published. Outlives a reload of the configuration, so that sequence numbers
-/// go on.
-pub struct Reports {
-    encoder: Encoder,
-    started: Instant,
-    last_health: Instant,
-    last_summary: Option<String>,
-    dropped: u64,
-    corrupt: u64,
+use crate::capture::Losses;
+use crate::vision::Timing;
+
+/// How often the counters are marked, to tell what the last minute was like.
+const MARK: Duration = Duration::from_secs(10);
+/// Marks kept: the oldest is one to one and a sixth minutes old.
+const MARKS: usize = 7;
+
+/// Counters of the whole life of the process; none of them ever falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Frames that the source delivered.
+    pub captured: u64,
+    /// Frames that were captured or due but not analysed, and frames that arrived damaged.
+    pub losses: Losses,
+    /// Times of the stages; their counts are the frames and faces analysed.
+    pub timing: Timing,
 }
 
-impl Reports {
-    /// The reports of one run of the process.
-    ///
-    /// # Errors
-    /// If the system has no random numbers to name the run by.
-    pub fn new(device: &str) -> anyhow::Result<Self> {
-        let now = Instant::now();
-        let boot = boot_id()?;
-        Ok(Self {
-            encoder: Encoder::new(device.to_owned(), boot),
-            started: now,
-            last_health: now,
-            last_summary: None,
-            dropped: 0,
-            corrupt: 0,
-        })
-    }
+/// What the last minute was like.
+#[derive(Clone, Copy, Debug)]
+pub struct Recent {
+    /// For how long, in seconds; less than a minute after the start.
+    pub seconds: f64,
+    /// Frames that the source delivered.
+    pub captured: u64,
+    /// Times of the stages.
+    pub timing: Timing,
+}
 
-    /// A window, as it goes on the wire.
-    pub fn summary(&mut self, summary: &Summary, clock: &dyn Clock) -> Message {
-        let message = self.encoder.summary(summary, &clock.stamp());
-        self.last_summary = Some(message.body.clone());
-        message
-    }
+/// The counters at one moment, and the longest times since.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: Instant,
+    totals: Totals,
+    peaks: Timing,
+}
 
-    /// An event, as it goes on the wire.
+struct Counts {
+    totals: Totals,
+    camera: CameraState,
+    /// The oldest first; never empty.
+    marks: VecDeque<Mark>,
+}
+
+/// The status that the vision worker writes and anybody reads. Reading changes nothing.
+pub struct Status(Mutex<Counts>);
+
+impl Status {
+    /// Nothing has happened yet.
     #[must_use]
-    pub fn event(&self, event: &TriggerEvent, clock: &dyn Clock) -> Message {
-        self.encoder.event(event, &clock.stamp())
+    pub fn new(now: Instant) -> Self {
+        let totals = Totals::default();
+        let marks = [Mark { at: now, totals, peaks: Timing::default() }].into();
+        Self(Mutex::new(Counts { totals, camera: CameraState::Lost, marks }))
     }
 
-    /// The encoder, for reports that are answered or published as they are.
+    /// Adds what has happened since the last call.
+    pub fn add(&self, now: Instant, news: &Totals, camera: CameraState) {
+        let mut counts = self.lock();
+        let newest = counts.marks.back().expect("never empty").at;
+        if now.saturating_duration_since(newest) >= MARK {
+            let totals = counts.totals;
+            counts.marks.push_back(Mark { at: now, totals, peaks: Timing::default() });
+            if counts.marks.len() > MARKS {
+                counts.marks.pop_front();
+            }
+        }
+        counts.marks.back_mut().expect("never empty").peaks.merge(&news.timing);
+        counts.totals.captured += news.captured;
+        counts.totals.losses.dropped += news.losses.dropped;
+        counts.totals.losses.corrupt += news.losses.corrupt;
+        counts.totals.timing.merge(&news.timing);
+        counts.camera = camera;
+    }
+
+    /// The counters of the whole life of the process, and the camera's state.
     #[must_use]
-    pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+    pub fn totals(&self) -> (Totals, CameraState) {
+        let counts = self.lock();
+        (counts.totals, counts.camera)
     }
 
-    /// The last window as it went on the wire.
+    /// What the last minute was like.
     #[must_use]
-    pub fn last_summary(&self) -> Option<serde_json::Value> {
-        self.last_summary.as_ref().and_then(|body| serde_json::from_str(body).ok())
-    }
-
-    /// How the daemon is, for the time since this was last asked.
-    pub fn health(&mut self, progress: &Progress, counters: &Counters, clock: &dyn Clock) -> Health {
-        let now = Instant::now();
-        let seconds =
-            now.duration_since(std::mem::replace(&mut self.last_health, now)).as_secs_f64().max(1e-3);
-        self.dropped += progress.losses.dropped;
-        self.corrupt += progress.losses.corrupt;
-        let timing = &progress.timing;
-        let stages = [
-            ("decode", &timing.decode),
-            ("detect", &timing.detect),
-            ("emotion", &timing.emotion),
-            ("frame", &timing.frame),
-        ];
-        let stamp = clock.stamp();
-        Health {
-            time: stamp.date(stamp.now),
-            uptime: now.duration_since(self.started).as_secs_f64(),
-            camera: progress.camera.unwrap_or(CameraState::Lost),
-            captured_fps: progress.captured as f64 / seconds,
-            fps: f64::from(timing.frame.count()) / seconds,
-            latency: stages.into_iter().filter_map(latency).collect::<BTreeMap<_, _>>(),
-            dropped: self.dropped,
-            corrupt: self.corrupt,
-            published: counters.delivered,
-            queued: counters.waiting as u64,
-            queue_on_disk: counters.on_disk,
-            queue_disk: match counters.disk {
-                Disk::Off => "off",
-                Disk::Ok => "ok",
-                Disk::Replaced => "replaced",
-                Disk::Failing => "failing",
-            },
-            dropped_messages: counters.dropped.total(),
-            dropped_summaries: counters.dropped.summaries,
-            temperature: health::temperature(),
-            memory: health::resident_bytes().map(|bytes| bytes as f64 / 1_048_576.0),
-            clock_synchronized: stamp.synchronized,
+    pub fn recent(&self, now: Instant) -> Recent {
+        let counts = self.lock();
+        let mut peaks = Timing::default();
+        for mark in &counts.marks {
+            peaks.merge(&mark.peaks);
+        }
+        let oldest = counts.marks.front().expect("never empty");
+        Recent {
+            seconds: now.saturating_duration_since(oldest.at).as_secs_f64().max(1e-3),
+            captured: counts.totals.captured - oldest.totals.captured,
+            timing: counts.totals.timing.since(&oldest.totals.timing, &peaks),
         }
     }
-}
 
-/// What this device is.
-#[must_use]
-pub fn info(settings: &Settings, models: Vec<ModelInfo>, vocabulary: &Arc<Vocabulary>) -> Info {
-    let privacy = &settings.privacy;
-    Info {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        models,
-        site: privacy.site.name().to_owned(),
-        privacy: PrivacyInfo {
-            policy: privacy.policy,
-            legal_basis: privacy.legal_basis.clone(),
-            notice: privacy.notice(settings.window),
-        },
-        window: settings.window.as_secs_f64(),
-        capabilities: Capabilities::from(vocabulary.as_ref()),
-        triggers: settings.triggers.iter().map(|trigger| trigger.name.clone()).collect(),
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        // A panic anywhere ends the process, so a poisoned lock is on its way out and its data still whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn latency((name, times): (&'static str, &StageTimes)) -> Option<(&'static str, Latency)> {
-    let (mean, max) = times.mean_max()?;
-    Some((name, Latency { mean: 1000.0 * mean.as_secs_f64(), max: 1000.0 * max.as_secs_f64() }))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// 128 random bits that tell this run of the process from all others. Not the kernel's boot id: a restart of the
-/// daemon begins its sequence numbers anew.
-fn boot_id() -> anyhow::Result<String> {
-    use std::io::Read as _;
-    let mut bytes = [0; 16];
-    // Not /proc/sys/kernel/random/uuid: the unit hides /proc/sys.
-    let mut source = std::fs::File::open("/dev/urandom").context("failed to open /dev/urandom")?;
-    source.read_exact(&mut bytes).context("failed to read /dev/urandom")?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    fn frames(count: u64, milliseconds: u64) -> Totals {
+        let mut news = Totals { captured: count, ..Totals::default() };
+        (0..count).for_each(|_| news.timing.frame.add(Duration::from_millis(milliseconds)));
+        news
+    }
+
+    #[test]
+    fn whoever_reads_takes_nothing_away() {
+        let start = Instant::now();
+        let status = Status::new(start);
+        status.add(start, &frames(10, 4), CameraState::Ok);
+        let later = start + Duration::from_secs(2);
+        let read = || (status.recent(later).captured, status.recent(later).timing, status.totals());
+        assert_eq!(read(), read());
+        assert_eq!(status.recent(later).captured, 10);
+        assert!((status.recent(later).seconds - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn rates_and_peaks_are_of_the_last_minute_and_totals_of_the_whole_run() {
+        let start = Instant::now();
+        let status = Status::new(start);
+        let at = |second| start + Duration::from_secs(second);
+        status.add(at(0), &frames(1, 900), CameraState::Ok);
+        (1..=300).for_each(|second| status.add(at(second), &frames(5, 20), CameraState::Ok));
+        let recent = status.recent(at(300));
+        assert!((60.0..=70.0).contains(&recent.seconds), "{}", recent.seconds);
+        assert!((recent.captured as f64 / recent.seconds - 5.0).abs() < 0.2);
+        assert_eq!(
+            recent.timing.frame.mean_max(),
+            Some((Duration::from_millis(20), Duration::from_millis(20)))
+        );
+        let (totals, _) = status.totals();
+        assert_eq!((totals.captured, totals.timing.frame.count()), (1501, 1501));
+        assert_eq!(totals.timing.frame.mean_max().unwrap().1, Duration::from_millis(900));
+    }
 }

@@ -1,115 +1,123 @@
-//! The vision thread: takes what the camera delivers, steps vision, hands on what there is to publish.
+//! The vision worker: takes what the capture worker delivers, steps vision, hands on what there is to publish.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::capture::Losses;
+use emotiond_core::Moment;
+
+use super::event::Event;
+use super::mailbox::{Ending, Item, Mailbox};
+use super::status::{Status, Totals};
+use super::systemd::Supervisor;
+use crate::capture::CaptureControl;
 use crate::clock::{Clock, ManualClock};
-use crate::runtime::Event;
-use crate::runtime::capture_worker::Switches;
-use crate::runtime::mailbox::{Delivery, Mailbox};
-use crate::runtime::systemd::Supervisor;
-use crate::vision::{Outcome, Timing, Vision};
-use emotiond_core::report::observation::CameraState;
+use crate::vision::{Outcome, Vision};
 
 /// How often windows and the watchdog are looked after while no frame comes.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What vision has done since `health` last asked.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// Frames that the camera delivered.
-    pub captured: u64,
-    /// Frames lost on the way.
-    pub losses: Losses,
-    /// Times of the stages; their counts are the frames and faces analysed.
-    pub timing: Timing,
-    /// The camera's state.
-    pub camera: Option<CameraState>,
+/// The clock of a recording at full speed: its frames set it, and each of them lasts as long.
+#[derive(Clone)]
+pub struct NominalClock {
+    /// The clock that windows go by.
+    pub clock: ManualClock,
+    /// How long a frame lasts.
+    pub frame: Duration,
 }
 
-/// The vision thread's state.
+/// The vision worker's state.
 pub struct VisionWorker {
     /// The stages.
     pub vision: Vision,
     /// Where frames come from.
     pub mailbox: Arc<Mailbox>,
-    /// Both threads' signs of life.
-    pub switches: Arc<Switches>,
+    /// The capture worker's sign of life.
+    pub control: Arc<CaptureControl>,
+    /// Rises while this thread runs; standing still, it hangs in inference.
+    pub pulse: Arc<AtomicU64>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
-    /// The same clock, if it is a replay's: it is set by the frames, each `Duration` long.
-    pub replay: Option<(ManualClock, Duration)>,
+    /// The same clock, if the frames set it.
+    pub nominal: Option<NominalClock>,
     /// Where outcomes go.
     pub events: SyncSender<Event>,
-    /// For `health`.
-    pub progress: Arc<Mutex<Progress>>,
-    /// The watchdog.
+    /// Where the counters go.
+    pub status: Arc<Status>,
+    /// The service manager, whose watchdog is fed here.
     pub supervisor: Supervisor,
 }
 
 impl VisionWorker {
-    /// Runs until the source is over, a network fails, or the main thread has gone.
+    /// Runs until the mailbox ends, inference fails, or the daemon has gone. The window that is open then is closed and
+    /// handed on, whatever the reason.
     pub fn run(mut self) {
         let mut seen = None;
-        let mut ended = None;
-        while ended.is_none() {
+        let ended = loop {
+            let mut ended = None;
             match self.mailbox.take(TICK) {
-                Some(Delivery::Frame(frame)) => {
-                    if let Some((clock, _)) = &self.replay {
-                        clock.advance_to(frame.at);
-                    }
+                Some(Item::Frame(frame)) => {
+                    self.reach(frame.at);
                     if let Err(error) = self.vision.frame(&frame) {
-                        ended = Some(Event::Failed(error));
+                        ended = Some(Err(error));
                     }
                 }
-                Some(Delivery::State(at, state)) => self.vision.camera_changed(at, state),
-                Some(Delivery::Ended(at, result)) => {
-                    if let Some((clock, frame)) = &self.replay {
-                        // The last frame of a replay stands for its share of time too.
-                        clock.advance_to(at + *frame);
+                Some(Item::State(at, state)) => self.vision.camera_changed(at, state),
+                Some(Item::Ended(ending)) => {
+                    if let (Some(nominal), Ending::Source(at, _)) = (&self.nominal, &ending) {
+                        // The last frame of a recording stands for its share of time too.
+                        self.reach(*at + nominal.frame);
                     }
-                    ended = Some(Event::Ended(result));
+                    ended = Some(Ok(ending));
                 }
                 None => {}
             }
             self.count();
-            let now = self.clock.now();
-            let outcomes = self.vision.advance(now);
+            let outcomes = self.vision.advance(self.clock.now());
             if !send(&self.events, outcomes) {
-                break;
+                break None;
             }
-            self.switches.turns.fetch_add(1, Ordering::Relaxed);
-            // Only if the camera thread has moved too since the last time: then no hang outlives the watchdog's time. A
-            // replay waits for whoever writes it, which is no hang.
-            let beats = self.switches.beats.load(Ordering::Relaxed);
-            if seen.replace(beats) != Some(beats) || self.replay.is_some() {
+            if ended.is_some() {
+                break ended;
+            }
+            self.pulse.fetch_add(1, Ordering::Relaxed);
+            // Only if the capture worker has moved too since the last time: then no hang outlives the watchdog's time.
+            let pulse = self.control.pulse.load(Ordering::Relaxed);
+            if seen.replace(pulse) != Some(pulse) {
                 self.supervisor.alive();
             }
-        }
+        };
         self.mailbox.close();
-        if let Some(event) = ended {
-            let outcomes = self.vision.finish(self.clock.now());
-            // Without a main thread there is nobody to tell.
-            let _gone = send(&self.events, outcomes) && self.events.send(event).is_ok();
+        let Some(ended) = ended else { return };
+        let end = self.clock.now();
+        let event = match ended {
+            Ok(Ending::Source(_, result)) => Event::SourceEnded(result),
+            Ok(Ending::Stopped) => Event::Stopped(end),
+            Err(error) => Event::InferenceFailed(error),
+        };
+        let outcomes = self.vision.finish(end);
+        // Without a daemon there is nobody to tell.
+        let _gone = send(&self.events, outcomes) && self.events.send(event).is_ok();
+    }
+
+    /// Moves a recording's clock on to the moment.
+    fn reach(&self, at: Moment) {
+        if let Some(nominal) = &self.nominal {
+            nominal.clock.advance_to(at);
         }
     }
 
     fn count(&mut self) {
-        let (losses, captured) = self.mailbox.take_counts();
+        let (mut losses, captured) = self.mailbox.take_counts();
         self.vision.lost(self.clock.now(), losses);
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.captured += captured;
-        progress.losses.dropped += losses.dropped;
-        progress.losses.corrupt += losses.corrupt + self.vision.take_corrupt();
-        progress.timing.merge(&self.vision.take_timing());
-        progress.camera = Some(self.vision.camera());
+        losses.corrupt += self.vision.take_corrupt();
+        let timing = self.vision.take_timing();
+        self.status.add(Instant::now(), &Totals { captured, losses, timing }, self.vision.camera());
     }
 }
 
-/// Hands outcomes to the main thread; false if it has gone.
+/// Hands outcomes to the daemon; false if it has gone.
 fn send(events: &SyncSender<Event>, outcomes: Vec<Outcome>) -> bool {
     outcomes.into_iter().all(|outcome| events.send(Event::Outcome(outcome)).is_ok())
 }

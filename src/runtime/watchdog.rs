@@ -1,89 +1,88 @@
-//! Notices threads that hang in foreign code: the camera's in its driver, vision's in a network.
+//! Notices workers that hang in foreign code: the capture worker in a driver, the vision worker in inference.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::runtime::capture_worker::Switches;
-use crate::runtime::systemd::Supervisor;
+use super::systemd::Supervisor;
+use crate::capture::CaptureControl;
 
-/// After how long without a move a thread is said to hang, where no watchdog says how long that is.
-const HANGS: Duration = Duration::from_secs(30);
+/// After how long without a sign of life a worker is said to hang, where no watchdog says how long that is.
+const STALL: Duration = Duration::from_secs(30);
 
-/// What has changed about a thread.
+/// What has changed about a worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Change {
-    /// It has not moved for the patience given.
-    Watchdog,
+enum StallChange {
+    /// It has not moved for as long as the limit says.
+    Stalled,
     /// It moves again.
-    Moves,
+    Recovered,
 }
 
-/// One thread, watched by the counter that it moves.
+/// One worker, watched by the counter that it moves.
 #[derive(Debug)]
-pub struct Watched {
-    patience: Duration,
+struct StallDetector {
+    limit: Duration,
     count: u64,
     since: Instant,
-    hangs: bool,
+    stalled: bool,
 }
 
-impl Watched {
-    /// A thread that hangs if its counter stands still for `patience`, from `now` on.
-    #[must_use]
-    pub fn new(patience: Duration, now: Instant) -> Self {
-        Self { patience, count: 0, since: now, hangs: false }
+impl StallDetector {
+    /// A worker is stalled if its counter stands still for `limit`, from `now` on.
+    fn new(limit: Duration, now: Instant) -> Self {
+        Self { limit, count: 0, since: now, stalled: false }
     }
 
-    /// Takes the counter into account; gives each change once.
-    pub fn look(&mut self, count: u64, now: Instant) -> Option<Change> {
+    /// Takes the counter into account; returns each change once.
+    fn update(&mut self, count: u64, now: Instant) -> Option<StallChange> {
         if count != self.count {
             (self.count, self.since) = (count, now);
         }
-        let hangs = now.saturating_duration_since(self.since) >= self.patience;
-        let changed = std::mem::replace(&mut self.hangs, hangs) != hangs;
-        changed.then_some(if hangs { Change::Watchdog } else { Change::Moves })
+        let stalled = now.saturating_duration_since(self.since) >= self.limit;
+        let changed = std::mem::replace(&mut self.stalled, stalled) != stalled;
+        changed.then_some(if stalled { StallChange::Stalled } else { StallChange::Recovered })
     }
 }
 
-/// Says which thread hangs, in the log and to systemd, before its watchdog ends the process.
+/// Says which worker hangs, in the log and to systemd, before systemd's watchdog ends the process.
 pub struct Watchdog {
     supervisor: Supervisor,
-    vision: Watched,
-    /// A replay's thread may wait for whoever writes it.
-    camera: Option<Watched>,
+    vision: StallDetector,
+    vision_pulse: Arc<AtomicU64>,
+    capture: StallDetector,
+    control: Arc<CaptureControl>,
 }
 
 impl Watchdog {
-    /// Watches vision, and the camera thread if `camera` says so.
+    /// Watches both workers by their signs of life.
     #[must_use]
-    pub fn new(supervisor: Supervisor, camera: bool) -> Self {
-        let patience = supervisor.watchdog().map_or(HANGS, |time| time / 2);
-        let watched = || Watched::new(patience, Instant::now());
-        Self { supervisor, vision: watched(), camera: camera.then(watched) }
+    pub fn new(supervisor: Supervisor, vision_pulse: Arc<AtomicU64>, control: Arc<CaptureControl>) -> Self {
+        let limit = supervisor.watchdog().map_or(STALL, |time| time / 2);
+        let detector = || StallDetector::new(limit, Instant::now());
+        Self { supervisor, vision: detector(), vision_pulse, capture: detector(), control }
     }
 
-    /// Looks at the threads' signs of life.
-    pub fn look(&mut self, switches: &Switches) {
+    /// Looks at the workers' signs of life.
+    pub fn check(&mut self) {
         let now = Instant::now();
-        let vision = self.vision.look(switches.turns.load(Ordering::Relaxed), now);
-        self.tell(vision, "vision hangs in a network");
-        if let Some(camera) = &mut self.camera {
-            let camera = camera.look(switches.beats.load(Ordering::Relaxed), now);
-            self.tell(camera, "the camera thread hangs in the driver");
-        }
+        let vision = self.vision.update(self.vision_pulse.load(Ordering::Relaxed), now);
+        self.report(vision, "the vision worker hangs in inference");
+        let capture = self.capture.update(self.control.pulse.load(Ordering::Relaxed), now);
+        self.report(capture, "the capture worker hangs in the camera's driver");
     }
 
-    fn tell(&self, change: Option<Change>, what: &str) {
+    fn report(&self, change: Option<StallChange>, what: &str) {
         match change {
-            Some(Change::Watchdog) => {
+            Some(StallChange::Stalled) => {
                 let remedy = match self.supervisor.watchdog() {
-                    Some(_) => "the watchdog is not fed any more, so that systemd restarts emotiond",
+                    Some(_) => "systemd's watchdog is no longer fed, so systemd restarts emotiond",
                     None => "restart emotiond",
                 };
                 log::error!("{what}; {remedy}");
                 self.supervisor.status(what);
             }
-            Some(Change::Moves) => log::info!("it moves again: {what} no more"),
+            Some(StallChange::Recovered) => log::info!("no longer: {what}"),
             None => {}
         }
     }
@@ -96,15 +95,15 @@ mod tests {
     #[test]
     fn a_hang_is_told_once_and_so_is_its_end() {
         let start = Instant::now();
-        let mut thread = Watched::new(Duration::from_secs(10), start);
-        let mut look = |second, count| thread.look(count, start + Duration::from_secs(second));
+        let mut thread = StallDetector::new(Duration::from_secs(10), start);
+        let mut look = |second, count| thread.update(count, start + Duration::from_secs(second));
         assert_eq!(look(9, 0), None);
         assert_eq!(look(9, 5), None);
         assert_eq!(look(18, 5), None);
-        assert_eq!(look(19, 5), Some(Change::Watchdog));
+        assert_eq!(look(19, 5), Some(StallChange::Stalled));
         assert_eq!(look(60, 5), None);
-        assert_eq!(look(61, 6), Some(Change::Moves));
+        assert_eq!(look(61, 6), Some(StallChange::Recovered));
         assert_eq!(look(62, 6), None);
-        assert_eq!(look(71, 6), Some(Change::Watchdog));
+        assert_eq!(look(71, 6), Some(StallChange::Stalled));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::capture::Spec;
+use crate::capture::SourceAccess;
 use crate::config::Settings;
 use crate::publish::settings::Broker;
 
@@ -36,11 +36,11 @@ pub struct Access {
 }
 
 impl Access {
-    /// What these settings need. `config` is where they were read from; `publishes` says whether there is a broker.
+    /// What these settings need. `publishes` says whether there is a broker.
     #[must_use]
-    pub fn of(settings: &Settings, config: &Path, publishes: bool) -> Self {
-        let mut reach = Self { read: SYSTEM.map(PathBuf::from).into(), ..Self::default() };
-        let mut files = vec![config.to_owned(), PathBuf::from("/etc/resolv.conf")];
+    pub fn of(settings: &Settings, publishes: bool) -> Self {
+        let mut access = Self { read: SYSTEM.map(PathBuf::from).into(), ..Self::default() };
+        let mut files = vec![settings.path.clone(), PathBuf::from("/etc/resolv.conf")];
         files.extend(settings.mqtt.tls.ca_file.clone());
         files.extend(settings.password_file.clone());
         if let Some(client) = &settings.mqtt.tls.client {
@@ -48,30 +48,27 @@ impl Access {
         }
         // Those by which rustls-native-certs lets itself be told of other authorities.
         files.extend(std::env::var_os("SSL_CERT_FILE").map(PathBuf::from));
-        reach.read.extend(std::env::var_os("SSL_CERT_DIR").iter().flat_map(std::env::split_paths));
-        reach.read.extend(files.iter().flat_map(|file| folders(file)));
+        access.read.extend(std::env::var_os("SSL_CERT_DIR").iter().flat_map(std::env::split_paths));
+        access.read.extend(files.iter().flat_map(|file| folders(file)));
         let models = &settings.models;
-        reach.read.insert(models.directory.clone());
+        access.read.insert(models.directory.clone());
         // A manifest may be named by its path.
         let manifests = [&models.detector, &models.emotion].map(Path::new);
-        reach
+        access
             .read
             .extend(manifests.iter().filter(|name| name.components().count() > 1).flat_map(|m| folders(m)));
-        match &settings.camera.source {
-            Spec::V4l2(_) => {
-                reach.devices = true;
-            }
-            Spec::Replay(path) => {
-                reach.read.insert(path.clone());
-            }
-            Spec::Stdin => {}
+        match settings.camera.access() {
+            SourceAccess::Devices => access.devices = true,
+            SourceAccess::Path(path) => access.read.extend([path]),
+            SourceAccess::Folder(path) => access.read.extend(folders(&path)),
+            SourceAccess::Nothing => {}
         }
         if publishes {
             // One line for each place that may be written.
-            reach.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
-            reach.ports(settings);
+            access.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
+            access.ports(settings);
         }
-        reach
+        access
     }
 
     fn ports(&mut self, settings: &Settings) {
@@ -142,13 +139,14 @@ mod tests {
     use super::*;
     use crate::config::Overrides;
 
-    fn reach(text: &str) -> Access {
-        let settings = Settings::parse(text, Path::new("test.toml"), &Overrides::default()).unwrap();
-        Access::of(&settings, Path::new("/etc/emotiond/emotiond.toml"), true)
+    fn access(text: &str) -> Access {
+        let settings =
+            Settings::parse(text, Path::new("/etc/emotiond/emotiond.toml"), &Overrides::default()).unwrap();
+        Access::of(&settings, true)
     }
 
     fn with(mqtt: &str, camera: &str) -> Access {
-        reach(&format!("site = \"home\"\n[camera]\nsource = \"{camera}\"\n[mqtt]\n{mqtt}\n"))
+        access(&format!("site = \"home\"\n[camera]\nsource = \"{camera}\"\n[mqtt]\n{mqtt}\n"))
     }
 
     const REMOTE: &str = "url = \"mqtts://broker\"";

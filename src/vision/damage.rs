@@ -10,7 +10,7 @@ const HOLD: Duration = Duration::from_secs(2);
 
 /// What has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Change {
+pub enum DamageChange {
     /// No frame is whole any more.
     Damaged,
     /// All frames are whole again; so many were damaged.
@@ -27,7 +27,7 @@ pub struct Damage {
 
 impl Damage {
     /// Takes one frame into account; returns each change once.
-    pub fn update(&mut self, at: Moment, whole: bool) -> Option<Change> {
+    pub fn update(&mut self, at: Moment, whole: bool) -> Option<DamageChange> {
         self.frames += u64::from(!whole);
         if whole != self.damaged {
             self.changing_since = None;
@@ -41,7 +41,11 @@ impl Damage {
             return None;
         }
         (self.damaged, self.changing_since) = (!whole, None);
-        Some(if whole { Change::Whole(std::mem::take(&mut self.frames)) } else { Change::Damaged })
+        Some(if whole {
+            DamageChange::Whole(std::mem::take(&mut self.frames))
+        } else {
+            DamageChange::Damaged
+        })
     }
 }
 
@@ -50,7 +54,7 @@ mod tests {
     use super::*;
 
     /// The changes over frames, five a second, of which `whole` says whether they are.
-    fn changes(damage: &mut Damage, start: u64, whole: impl IntoIterator<Item = bool>) -> Vec<Change> {
+    fn changes(damage: &mut Damage, start: u64, whole: impl IntoIterator<Item = bool>) -> Vec<DamageChange> {
         let frames = (start..).zip(whole);
         frames.filter_map(|(frame, whole)| damage.update(Moment::from_millis(200 * frame), whole)).collect()
     }
@@ -59,9 +63,9 @@ mod tests {
     fn lasting_damage_is_told_once_and_so_is_its_end() {
         let mut damage = Damage::default();
         assert_eq!(changes(&mut damage, 0, [true; 50]), []);
-        assert_eq!(changes(&mut damage, 50, [false; 500]), [Change::Damaged]);
-        assert_eq!(changes(&mut damage, 550, [true; 50]), [Change::Whole(500)]);
-        assert_eq!(changes(&mut damage, 600, [false; 20]), [Change::Damaged]);
+        assert_eq!(changes(&mut damage, 50, [false; 500]), [DamageChange::Damaged]);
+        assert_eq!(changes(&mut damage, 550, [true; 50]), [DamageChange::Whole(500)]);
+        assert_eq!(changes(&mut damage, 600, [false; 20]), [DamageChange::Damaged]);
     }
 
     #[test]
@@ -73,6 +77,6 @@ mod tests {
     #[test]
     fn a_single_whole_frame_does_not_end_it() {
         let mut damage = Damage::default();
-        assert_eq!(changes(&mut damage, 0, (0..100).map(|frame| frame == 40)), [Change::Damaged]);
+        assert_eq!(changes(&mut damage, 0, (0..100).map(|frame| frame == 40)), [DamageChange::Damaged]);
     }
 }

@@ -1,12 +1,23 @@
 //! Which models a configuration names, opened: the detector always, the emotion model only where the law allows it.
 
-use crate::config::Settings;
 use crate::inference::ModelError;
 use crate::inference::manifest::Manifest;
 pub use crate::inference::manifest::locate as manifest_path;
 use crate::vision::detect::{self, FaceDetector};
 use crate::vision::emotion::{EmotionModel, TfliteEmotion};
 use emotiond_core::report::payload::ModelInfo;
+use std::path::PathBuf;
+
+/// Which models to load.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ModelSettings {
+    /// Folder of the manifests.
+    pub directory: PathBuf,
+    /// Face detector: a manifest's name, or `auto`.
+    pub detector: String,
+    /// Emotion model: a manifest's name or path.
+    pub emotion: String,
+}
 
 /// Opened models and what `info` says of them.
 pub struct Models {
@@ -18,16 +29,16 @@ pub struct Models {
     pub info: Vec<ModelInfo>,
 }
 
-/// Opens the models. Where the site forbids emotion, the emotion model's files are not even looked for.
+/// Opens the models; where the site forbids `emotion`, that model's files are not even looked for.
 ///
 /// # Errors
 /// Names the file and the remedy.
-pub fn open(settings: &Settings) -> Result<Models, ModelError> {
-    let folder = &settings.models.directory;
-    let (detector, manifests) = detect::open(folder, &settings.models.detector)?;
+pub fn open(settings: &ModelSettings, emotion: bool) -> Result<Models, ModelError> {
+    let folder = &settings.directory;
+    let (detector, manifests) = detect::open(folder, &settings.detector)?;
     let mut info: Vec<ModelInfo> = manifests.iter().map(describe).collect();
-    let emotion: Option<Box<dyn EmotionModel>> = if settings.privacy.policy.emotion {
-        let model = TfliteEmotion::load(&manifest_path(folder, &settings.models.emotion))?;
+    let emotion: Option<Box<dyn EmotionModel>> = if emotion {
+        let model = TfliteEmotion::load(&manifest_path(folder, &settings.emotion))?;
         info.push(describe(model.manifest()));
         Some(Box::new(model))
     } else {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 
 use super::blindness::Blindness;
-use super::damage::{self, Damage};
+use super::damage::{Damage, DamageChange};
 use super::timing::Timing;
 use crate::capture::Losses;
 use crate::capture::frame::Frame;
@@ -167,7 +167,7 @@ impl Vision {
             wipe(&mut self.picture);
             self.windows.corrupt(at, 1);
             self.corrupt += 1;
-            if self.damage.update(at, false) == Some(damage::Change::Damaged) {
+            if self.damage.update(at, false) == Some(DamageChange::Damaged) {
                 log::warn!(
                     "the camera sends damaged frames (the last one: {error}); check its cable and power; they are \
                      counted as corrupt until whole ones come"
@@ -175,7 +175,7 @@ impl Vision {
             }
             return Ok(());
         }
-        if let Some(damage::Change::Whole(frames)) = self.damage.update(at, true) {
+        if let Some(DamageChange::Whole(frames)) = self.damage.update(at, true) {
             log::info!("the camera's frames are whole again, after {frames} damaged ones");
         }
         self.timing.decode.add(started.elapsed());

@@ -12,8 +12,23 @@ pub mod preload;
 pub mod subscriber;
 pub mod windows;
 
+use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::time::Duration;
+
+use emotiond::publish::mqtt::inbox::{CommandSink, RemoteCommand};
 
 /// The longest a test waits for something that has to happen: far beyond what it takes, because a loaded machine must
 /// not fail a test.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As the daemon's loop takes commands, with room for so many.
+pub fn command_sink(room: usize) -> (CommandSink, Receiver<RemoteCommand>) {
+    let (sender, commands) = sync_channel(room);
+    let sink = Box::new(move |command| {
+        sender.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => TrySendError::Full(()),
+            TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
+        })
+    });
+    (sink, commands)
+}

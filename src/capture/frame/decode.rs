@@ -6,11 +6,13 @@
 
 mod jpeg;
 mod packed;
+mod pixels;
 mod planar;
 
 use image::RgbImage;
 
 use super::{Frame, PixelFormat};
+use pixels::resize;
 
 /// The largest picture that is decoded, in pixels: 48 megapixels, beyond any camera that streams, so that a crafted JPEG
 /// of a few hundred bytes cannot ask for gigabytes.
@@ -104,17 +106,28 @@ pub fn decode(frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> 
     Decoder::default().decode(frame, picture)
 }
 
-/// Gives `picture` the wanted size, reusing its memory, and lends its samples.
-fn resize(picture: &mut RgbImage, width: u32, height: u32) -> Result<&mut [u8], DecodeError> {
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(DecodeError::TooLarge { width, height });
+/// Bytes of one uncompressed frame as programs write them to a pipe, every row padded to `stride` (0: packed rows).
+/// `None` for JPEG, whose frames differ in length, and for a size or stride that cannot be.
+#[must_use]
+pub fn raw_length(format: PixelFormat, width: u32, height: u32, stride: u32) -> Option<usize> {
+    let (w, h) = (u64::from(width), u64::from(height));
+    let packed = match format {
+        PixelFormat::Mjpeg => return None,
+        PixelFormat::Yuyv | PixelFormat::Uyvy => w.div_ceil(2) * 4,
+        PixelFormat::Rgb3 => w * 3,
+        PixelFormat::Nv12 => w.next_multiple_of(2),
+        PixelFormat::Yu12 | PixelFormat::Grey => w,
+    };
+    let stride = if stride == 0 { packed } else { u64::from(stride) };
+    let chroma = match format {
+        PixelFormat::Nv12 => stride * h.div_ceil(2),
+        PixelFormat::Yu12 => 2 * stride.div_ceil(2) * h.div_ceil(2),
+        _ => 0,
+    };
+    if w == 0 || h == 0 || stride < packed || w * h > MAX_PIXELS {
+        return None;
     }
-    if picture.dimensions() != (width, height) {
-        let mut samples = std::mem::take(picture).into_raw();
-        samples.resize(width as usize * height as usize * 3, 0);
-        *picture = RgbImage::from_raw(width, height, samples).expect("three samples a pixel were made");
-    }
-    Ok(picture)
+    usize::try_from(stride * h + chroma).ok()
 }
 
 /// Where the rows of an uncompressed frame are; a `Layout` exists only if the frame holds them all.
@@ -173,21 +186,6 @@ impl Layout {
         let lines = bytes.chunks(self.stride).take(self.height).map(move |line| &line[..row]);
         lines.zip(rgb.chunks_exact_mut(self.width * 3))
     }
-}
-
-/// The chroma part of BT.601 in limited range, for all pixels that share it: what is added to red, green and blue, in
-/// 1/256 and with the rounding half.
-#[inline(always)]
-fn chroma(u: u8, v: u8) -> [i32; 3] {
-    let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-    [409 * v + 128, 128 - 100 * u - 208 * v, 516 * u + 128]
-}
-
-/// One pixel of BT.601 in limited range.
-#[inline(always)]
-fn pixel(y: u8, chroma: [i32; 3]) -> [u8; 3] {
-    let y = 298 * (i32::from(y) - 16);
-    chroma.map(|c| ((y + c) >> 8).clamp(0, 255) as u8)
 }
 
 #[cfg(test)]

@@ -273,3 +273,24 @@ fn a_jpeg_of_another_size_than_agreed_is_refused_and_a_padded_one_is_not() {
         assert_eq!(error, expected);
     }
 }
+
+#[test]
+fn a_raw_frame_of_the_stated_length_decodes_and_one_byte_row_less_does_not() {
+    for format in RAW {
+        for (width, height, stride) in [(64, 48, 0), (33, 25, 0), (64, 48, 256), (33, 25, 256)] {
+            let length = raw_length(format, width, height, stride).unwrap();
+            let frame = |bytes: usize| frame(format, width, height, stride, vec![90; bytes]);
+            let mut picture = RgbImage::new(0, 0);
+            decode(&frame(length), &mut picture).unwrap();
+            assert_eq!(picture.dimensions(), (width, height));
+            assert!(
+                decode(&frame(length - stride.max(width) as usize), &mut picture).is_err(),
+                "{format} {width} {stride}"
+            );
+        }
+        assert_eq!(raw_length(format, 0, 48, 0), None);
+        assert_eq!(raw_length(format, 64, 48, 10), None, "rows would overlap");
+    }
+    assert_eq!(raw_length(PixelFormat::Mjpeg, 64, 48, 0), None);
+    assert_eq!(raw_length(PixelFormat::Yu12, 640, 480, 0), Some(460_800));
+}

@@ -40,7 +40,7 @@ struct Walk {
 
 /// What a step passed over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Segment {
+struct JpegSegment {
     /// The marker's second byte.
     marker: u8,
     /// Offset of the marker's first byte.
@@ -56,14 +56,14 @@ impl Walk {
     }
 
     /// Takes one step at `at`. `seen` is told of each segment with a length, before its content is known to be there.
-    fn step(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(Segment)) -> Step {
+    fn step(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(JpegSegment)) -> Step {
         match self.place {
             Place::Marker => self.marker(bytes, at, seen),
             Place::Entropy => self.entropy(bytes, at, seen),
         }
     }
 
-    fn marker(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(Segment)) -> Step {
+    fn marker(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(JpegSegment)) -> Step {
         let Some(&[first, marker]) = bytes.get(at..at + 2).and_then(<[u8]>::first_chunk) else {
             return Step::More(at);
         };
@@ -82,7 +82,7 @@ impl Walk {
                 if length < 2 {
                     return Step::Broken(at + 2);
                 }
-                seen(Segment { marker, at, length: length - 2 });
+                seen(JpegSegment { marker, at, length: length - 2 });
                 if marker == 0xda {
                     self.place = Place::Entropy;
                 }
@@ -92,7 +92,7 @@ impl Walk {
         }
     }
 
-    fn entropy(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(Segment)) -> Step {
+    fn entropy(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(JpegSegment)) -> Step {
         let mut at = at;
         while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
             at += found;

@@ -3,56 +3,27 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::super::SourceError;
-use crate::capture::frame::mjpeg::{Splitter, outline};
-use crate::capture::frame::{Frame, PixelFormat};
-use emotiond_core::Moment;
+use crate::capture::SourceError;
+use crate::capture::frame::encoded::EncodedPicture;
+use crate::capture::frame::mjpeg::Splitter;
+use crate::capture::pipe::PipeReader;
 
 /// Bytes read of a stream at a time.
 const CHUNK: usize = 64 << 10;
 
+/// After so long without a byte of a pipe a line is logged, and again after each such time.
+const SILENCE: Duration = Duration::from_secs(30);
+
 const CONVERT: &str = "give a JPEG or PNG image, a folder of them, or Motion JPEG, which `ffmpeg -i FILE -f mjpeg - | \
                        emotiond run --source replay:-` makes of any video";
 
-/// A picture that becomes a frame once its moment is known.
-#[derive(Clone)]
-pub(super) struct Picture {
-    format: PixelFormat,
-    width: u32,
-    height: u32,
-    bytes: Zeroizing<Vec<u8>>,
-}
-
-impl Picture {
-    /// Of a JPEG file; `None` if it is damaged.
-    fn jpeg(bytes: Vec<u8>) -> Option<Self> {
-        let bytes = Zeroizing::new(bytes);
-        let outline = outline(&bytes).ok()?;
-        Some(Self { format: PixelFormat::Mjpeg, width: outline.width, height: outline.height, bytes })
-    }
-
-    /// Of a PNG file; `None` if it is damaged.
-    fn png(bytes: Vec<u8>) -> Option<Self> {
-        let bytes = Zeroizing::new(bytes);
-        let image = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).ok()?.into_rgb8();
-        let (width, height) = image.dimensions();
-        let bytes = Zeroizing::new(image.into_raw());
-        Some(Self { format: PixelFormat::Rgb3, width, height, bytes })
-    }
-
-    pub(super) fn into_frame(mut self, at: Moment) -> Frame {
-        let bytes = std::mem::take(&mut *self.bytes);
-        let (format, width, height) = (self.format, self.width, self.height);
-        Frame { format, width, height, stride: 0, bytes, at }
-    }
-}
-
 /// What comes next.
 pub(super) enum Piece {
-    Picture(Picture),
+    Picture(EncodedPicture),
     /// As many frames that cannot be decoded.
     Damaged(u64),
     End,
@@ -60,7 +31,7 @@ pub(super) enum Piece {
 
 /// Where the pictures come from.
 pub(super) enum Material {
-    Still { picture: Picture, shown: bool },
+    Still { picture: EncodedPicture, shown: bool },
     Folder { paths: Vec<PathBuf>, next: usize, good: bool },
     Stream(Stream),
 }
@@ -78,9 +49,9 @@ impl Material {
         let png = head == *b"\x89PNG\r\n\x1a\n";
         let name = extension(path);
         let picture = if png {
-            Picture::png(fs::read(path).map_err(cannot)?)
+            EncodedPicture::png(fs::read(path).map_err(cannot)?)
         } else if head.starts_with(&[0xff, 0xd8]) && matches!(name.as_str(), "jpg" | "jpeg") {
-            Picture::jpeg(fs::read(path).map_err(cannot)?)
+            EncodedPicture::jpeg(fs::read(path).map_err(cannot)?)
         } else if head.starts_with(&[0xff, 0xd8]) || matches!(name.as_str(), "mjpeg" | "mjpg") {
             return Ok(Self::Stream(Stream::file(path)?));
         } else {
@@ -110,8 +81,8 @@ impl Material {
         Ok(Self::Folder { paths, next: 0, good: false })
     }
 
-    pub(super) fn stream(reader: Box<dyn Read + Send>, what: &str) -> Self {
-        Self::Stream(Stream::new(reader, what.to_owned(), None))
+    pub(super) fn pipe(reader: PipeReader, what: String) -> Self {
+        Self::Stream(Stream::new(Reader::Pipe(reader), what, None))
     }
 
     pub(super) fn is_still(&self) -> bool {
@@ -157,8 +128,11 @@ impl Material {
                 let bytes = fs::read(path)
                     .map_err(|error| SourceError::Io { what: path.display().to_string(), error })?;
                 // By content: cameras and people name files as they like.
-                let picture =
-                    if bytes.starts_with(b"\x89PNG") { Picture::png(bytes) } else { Picture::jpeg(bytes) };
+                let picture = if bytes.starts_with(b"\x89PNG") {
+                    EncodedPicture::png(bytes)
+                } else {
+                    EncodedPicture::jpeg(bytes)
+                };
                 Ok(match picture {
                     Some(picture) => {
                         *good = true;
@@ -180,31 +154,65 @@ pub(super) struct Stream {
     what: String,
     /// Where to start over.
     path: Option<PathBuf>,
-    reader: Box<dyn Read + Send>,
+    reader: Reader,
     splitter: Splitter,
     chunk: Zeroizing<Vec<u8>>,
+    bytes: u64,
     good: bool,
     ended: bool,
 }
 
+enum Reader {
+    File(File),
+    Pipe(PipeReader),
+}
+
 impl Stream {
-    fn new(reader: Box<dyn Read + Send>, what: String, path: Option<PathBuf>) -> Self {
+    fn new(reader: Reader, what: String, path: Option<PathBuf>) -> Self {
         let chunk = Zeroizing::new(vec![0; CHUNK]);
-        Self { what, path, reader, splitter: Splitter::default(), chunk, good: false, ended: false }
+        let splitter = Splitter::default();
+        Self { what, path, reader, splitter, chunk, bytes: 0, good: false, ended: false }
     }
 
     fn file(path: &Path) -> Result<Self, SourceError> {
         let what = path.display().to_string();
         match File::open(path) {
-            Ok(file) => Ok(Self::new(Box::new(file), what, Some(path.to_owned()))),
+            Ok(file) => Ok(Self::new(Reader::File(file), what, Some(path.to_owned()))),
             Err(error) => Err(SourceError::Io { what, error }),
+        }
+    }
+
+    /// Reads the next piece into the chunk; returns its length, 0 at the end.
+    fn read(&mut self) -> Result<usize, SourceError> {
+        match &mut self.reader {
+            Reader::File(file) => loop {
+                match file.read(&mut self.chunk) {
+                    Ok(read) => return Ok(read),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(SourceError::Io { what: self.what.clone(), error }),
+                }
+            },
+            Reader::Pipe(pipe) => {
+                // Whoever writes a recording may take any time; that nothing comes is worth a line all the same.
+                let began = Instant::now();
+                loop {
+                    if let Some(read) = pipe.read(&mut self.chunk, Instant::now() + SILENCE)? {
+                        return Ok(read);
+                    }
+                    log::warn!(
+                        "nothing has come from {} for {:.0} s; waiting for the program that writes it",
+                        self.what,
+                        began.elapsed().as_secs_f64()
+                    );
+                }
+            }
         }
     }
 
     fn next(&mut self, again: bool) -> Result<Piece, SourceError> {
         loop {
             if let Some(frame) = self.splitter.next_frame() {
-                return Ok(match Picture::jpeg(frame) {
+                return Ok(match EncodedPicture::jpeg(frame) {
                     Some(picture) => {
                         self.good = true;
                         Piece::Picture(picture)
@@ -219,25 +227,25 @@ impl Stream {
             }
             if self.ended {
                 match &self.path {
-                    _ if !self.good => {
-                        return Err(SourceError::unsupported(
-                            self.what.clone(),
-                            "there is no JPEG frame in it",
-                            CONVERT,
-                        ));
+                    Some(_) if !self.good => {
+                        let what = self.what.clone();
+                        return Err(SourceError::unsupported(what, "there is no JPEG frame in it", CONVERT));
+                    }
+                    None if !self.good => {
+                        let (what, bytes) = (self.what.clone(), self.bytes);
+                        return Err(SourceError::NoFrames { what, bytes, remedy: CONVERT });
                     }
                     Some(path) if again => *self = Self { good: true, ..Self::file(path)? },
                     _ => return Ok(Piece::End),
                 }
             }
-            match self.reader.read(&mut self.chunk) {
-                Ok(0) => {
-                    self.ended = true;
-                    self.splitter.finish();
-                }
-                Ok(read) => self.splitter.push(&self.chunk[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(SourceError::Io { what: self.what.clone(), error }),
+            let read = self.read()?;
+            self.bytes += read as u64;
+            if read == 0 {
+                self.ended = true;
+                self.splitter.finish();
+            } else {
+                self.splitter.push(&self.chunk[..read]);
             }
         }
     }

@@ -1,4 +1,8 @@
 use std::fs;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use image::{Rgb, RgbImage};
@@ -7,8 +11,16 @@ use super::*;
 use crate::capture::frame::PixelFormat;
 use crate::clock::ManualClock;
 
-fn clock() -> Arc<dyn Clock> {
-    Arc::new(ManualClock::new(SystemTime::UNIX_EPOCH))
+fn context() -> Context {
+    Context::new(Arc::new(ManualClock::new(SystemTime::UNIX_EPOCH)))
+}
+
+/// A recording that comes through a pipe.
+fn piped(bytes: Vec<u8>, settings: &ReplaySettings, context: Context) -> ReplaySource {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::thread::spawn(move || writer.write_all(&bytes));
+    let reader = PipeReader::new(OwnedFd::from(reader).into(), "a pipe".to_owned(), context.control.clone());
+    ReplaySource::of("a pipe".to_owned(), Material::pipe(reader, "a pipe".to_owned()), settings, context)
 }
 
 fn jpeg(shade: u8) -> Vec<u8> {
@@ -32,12 +44,12 @@ fn play(source: &mut ReplaySource) -> (Vec<u128>, SourceError) {
     }
 }
 
-fn open(path: &Path, options: &ReplayOptions) -> Result<ReplaySource, SourceError> {
-    ReplaySource::open(path, options, clock())
+fn open(path: &Path, settings: &ReplaySettings) -> Result<ReplaySource, SourceError> {
+    ReplaySource::open(&Input::Path(path.to_owned()), settings, context())
 }
 
 fn error_of(path: &Path) -> String {
-    let mut source = match open(path, &ReplayOptions::default()) {
+    let mut source = match open(path, &ReplaySettings::default()) {
         Ok(source) => source,
         Err(error) => return error.to_string(),
     };
@@ -49,11 +61,11 @@ fn an_image_lasts_thirty_seconds_or_as_long_as_asked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("face.jpg");
     fs::write(&path, jpeg(90)).unwrap();
-    let (moments, end) = play(&mut open(&path, &ReplayOptions::default()).unwrap());
+    let (moments, end) = play(&mut open(&path, &ReplaySettings::default()).unwrap());
     assert!(matches!(end, SourceError::End));
     assert_eq!((moments.len(), moments[1], moments[749]), (750, 40, 29_960));
     let options =
-        ReplayOptions { fps: 10.0, duration: Some(Duration::from_millis(450)), ..ReplayOptions::default() };
+        ReplaySettings { fps: 10.0, duration: Some(Duration::from_millis(450)), ..ReplaySettings::default() };
     assert_eq!(play(&mut open(&path, &options).unwrap()).0, [0, 100, 200, 300, 400]);
 }
 
@@ -65,7 +77,7 @@ fn a_folder_is_played_in_the_order_of_its_names() {
     }
     RgbImage::from_pixel(32, 24, Rgb([30; 3])).save(folder.path().join("c.png")).unwrap();
     fs::write(folder.path().join("notes.txt"), "not an image").unwrap();
-    let mut source = open(folder.path(), &ReplayOptions::default()).unwrap();
+    let mut source = open(folder.path(), &ReplaySettings::default()).unwrap();
     let mut shades = Vec::new();
     let mut picture = RgbImage::default();
     while let Ok(frame) = source.next() {
@@ -73,7 +85,7 @@ fn a_folder_is_played_in_the_order_of_its_names() {
         shades.push(picture.get_pixel(5, 5).0[0]);
     }
     assert_eq!(shades, [10, 20, 30, 40]);
-    let twice = ReplayOptions { duration: Some(Duration::from_millis(320)), ..ReplayOptions::default() };
+    let twice = ReplaySettings { duration: Some(Duration::from_millis(320)), ..ReplaySettings::default() };
     assert_eq!(play(&mut open(folder.path(), &twice).unwrap()).0.len(), 8);
 }
 
@@ -84,7 +96,7 @@ fn damaged_images_are_counted_and_time_passes_with_them() {
     fs::write(folder.path().join("2.jpg"), &jpeg(2)[..200]).unwrap();
     fs::write(folder.path().join("3.png"), b"\x89PNG\r\n\x1a\nand no more").unwrap();
     fs::write(folder.path().join("4.jpg"), jpeg(4)).unwrap();
-    let mut source = open(folder.path(), &ReplayOptions::default()).unwrap();
+    let mut source = open(folder.path(), &ReplaySettings::default()).unwrap();
     assert_eq!(play(&mut source).0, [0, 120]);
     assert_eq!(source.take_losses(), Losses { dropped: 0, corrupt: 2 });
     assert_eq!(source.take_losses(), Losses::default());
@@ -97,13 +109,13 @@ fn a_motion_jpeg_file_and_stream() {
     let mut stream = [jpeg(1), jpeg(2), jpeg(3)].concat();
     stream.extend(&jpeg(4)[..300]);
     fs::write(&path, &stream).unwrap();
-    let mut source = open(&path, &ReplayOptions::default()).unwrap();
+    let mut source = open(&path, &ReplaySettings::default()).unwrap();
     assert_eq!(play(&mut source).0, [0, 40, 80]);
     assert_eq!(source.take_losses().corrupt, 1);
     assert!(source.describe().contains("clip.mjpeg as 25 fps"), "{}", source.describe());
-    let again = ReplayOptions { duration: Some(Duration::from_millis(400)), ..ReplayOptions::default() };
+    let again = ReplaySettings { duration: Some(Duration::from_millis(400)), ..ReplaySettings::default() };
     assert_eq!(play(&mut open(&path, &again).unwrap()).0, [0, 40, 80, 160, 200, 240, 320, 360]);
-    let mut piped = ReplaySource::stream(std::io::Cursor::new(stream), "standard input", &again, clock());
+    let mut piped = piped(stream, &again, context());
     let (moments, end) = play(&mut piped);
     assert_eq!(moments, [0, 40, 80]);
     assert!(matches!(end, SourceError::End), "a pipe cannot start over");
@@ -133,18 +145,38 @@ fn errors_name_the_file_and_what_to_do() {
 }
 
 #[test]
-fn real_time_frames_are_stamped_from_the_clock_and_stop_on_request() {
-    let manual = ManualClock::new(SystemTime::UNIX_EPOCH);
-    manual.advance(Duration::from_secs(7));
-    let options = ReplayOptions { fps: 200.0, pace: Pace::Realtime, ..ReplayOptions::default() };
-    let stream = std::io::Cursor::new([jpeg(1), jpeg(2), jpeg(3)].concat());
-    let mut source = ReplaySource::stream(stream, "test", &options, Arc::new(manual));
-    let began = Instant::now();
-    let moments: Vec<_> = (0..2).map(|_| source.next().unwrap().at.since_origin().as_millis()).collect();
-    assert_eq!(moments, [7000, 7005]);
-    assert!(began.elapsed() >= Duration::from_millis(5));
-    options.stop.store(true, Ordering::Relaxed);
+fn a_pipe_without_a_frame_says_how_much_came() {
+    for bytes in [Vec::new(), vec![7; 100_000]] {
+        let came = bytes.len() as u64;
+        let (_, error) = play(&mut piped(bytes, &ReplaySettings::default(), context()));
+        assert!(matches!(error, SourceError::NoFrames { bytes, .. } if bytes == came), "{error}");
+    }
+}
+
+#[test]
+fn at_full_speed_frames_are_counted_on_from_the_clock() {
+    let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+    clock.advance(Duration::from_secs(7));
+    let mut source =
+        piped([jpeg(1), jpeg(2)].concat(), &ReplaySettings::default(), Context::new(Arc::new(clock)));
+    assert_eq!(play(&mut source).0, [7000, 7040]);
+}
+
+#[test]
+fn in_real_time_frames_are_of_when_they_come_and_a_stop_ends_it() {
+    let settings = ReplaySettings { fps: 20.0, speed: Speed::RealTime, ..ReplaySettings::default() };
+    let context = Context::new(Arc::new(crate::clock::SystemClock::new()));
+    let mut source = piped([jpeg(1), jpeg(2), jpeg(3)].concat(), &settings, context.clone());
+    let (first, second) = (source.next().unwrap().at, source.next().unwrap().at);
+    assert!(second - first >= Duration::from_millis(45), "{:?}", second - first);
+    assert!(context.clock.now() >= second);
+    context.control.stop.store(true, Ordering::Relaxed);
+    assert!(matches!(source.next(), Err(SourceError::Interrupted)));
+    // The last frame is shown for its time too.
+    context.control.stop.store(false, Ordering::Relaxed);
+    source.next().unwrap();
     assert!(matches!(source.next(), Err(SourceError::End)));
+    assert!(context.clock.now() - first >= Duration::from_millis(145));
 }
 
 #[test]
@@ -152,6 +184,6 @@ fn jpeg_stays_jpeg() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");
     fs::write(&path, jpeg(1)).unwrap();
-    let frame = open(&path, &ReplayOptions::default()).unwrap().next().unwrap();
+    let frame = open(&path, &ReplaySettings::default()).unwrap().next().unwrap();
     assert_eq!((frame.format, &frame.bytes), (PixelFormat::Mjpeg, &jpeg(1)));
 }

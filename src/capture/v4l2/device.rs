@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use v4l::capability::Flags;
 use v4l::format::FourCC;
 use v4l::frameinterval::FrameIntervalEnum;
@@ -59,7 +60,7 @@ impl Opened {
     pub(super) fn identity(&self) -> Result<Identity, SourceError> {
         let found = self.ask(Device::query_caps).map_err(|error| match error {
             // Not a V4L2 device at all: a file, a terminal.
-            SourceError::Io { what, error } if error.raw_os_error() == Some(ENOTTY) => {
+            SourceError::Io { what, error } if Errno::from_io_error(&error) == Some(Errno::NOTTY) => {
                 SourceError::unsupported(
                     what,
                     "it is not a video device",
@@ -153,7 +154,7 @@ pub(super) fn objection(what: &str, identity: &Identity) -> Option<SourceError> 
             identity.driver
         );
         let remedy = "let libcamera send its pictures through a pipe (`rpicam-vid -t 0 --codec mjpeg -o - | emotiond \
-                      run --source replay:-`), or use a USB (UVC) camera";
+                      run --source stream:-`), or use a USB (UVC) camera";
         return object(&reason, remedy);
     }
     let other = "choose the camera's capture node; `emotiond cameras` lists them";
@@ -166,7 +167,7 @@ pub(super) fn objection(what: &str, identity: &Identity) -> Option<SourceError> 
         } else if has(Flags::VIDEO_OUTPUT) || has(Flags::VIDEO_OUTPUT_MPLANE) {
             "it is an output device, not a camera"
         } else if has(Flags::VIDEO_CAPTURE_MPLANE) {
-            let remedy = "use a USB (UVC) camera, or pipe JPEG frames into `emotiond run --source replay:-`";
+            let remedy = "use a USB (UVC) camera, or pipe JPEG frames into `emotiond run --source stream:-`";
             return object("it captures only in multi-planar buffers", remedy);
         } else {
             "it does not capture video"
@@ -184,27 +185,22 @@ pub(super) fn is_raspberry_pi_sensor(driver: &str) -> bool {
     driver == "unicam" || driver.starts_with("rp1-cfe") || driver.starts_with("rp1_cfe")
 }
 
-// Linux's error numbers, the same on all architectures that emotiond runs on.
-const ENOENT: i32 = 2;
-const ENXIO: i32 = 6;
-const EACCES: i32 = 13;
-const EPERM: i32 = 1;
-const EBUSY: i32 = 16;
-pub(super) const ENODEV: i32 = 19;
-const ENOTTY: i32 = 25;
-const ENOSPC: i32 = 28;
+const PLUG: &str = "plug it in or check the path";
+const GROUP: &str = "add the user to the group that owns it (usually `video`)";
 
 /// Turns what the system said of a device into what to do about it.
 pub(super) fn explain(path: &Path, what: &str, error: io::Error) -> SourceError {
     let what = what.to_owned();
-    match error.raw_os_error() {
-        Some(ENOENT | ENODEV | ENXIO) => SourceError::Gone { what, reason: error.to_string() },
-        Some(EACCES | EPERM) => SourceError::Denied { what },
-        Some(EBUSY) => SourceError::Busy { what },
+    match Errno::from_io_error(&error) {
+        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => {
+            SourceError::Gone { what, reason: error.to_string(), remedy: PLUG }
+        }
+        Some(Errno::ACCESS | Errno::PERM) => SourceError::Denied { what, remedy: GROUP },
+        Some(Errno::BUSY) => SourceError::Busy { what },
         // In the moment of unplugging drivers say all sorts of things; the missing node is the truth.
-        _ if !path.exists() => SourceError::Gone { what, reason: error.to_string() },
+        _ if !path.exists() => SourceError::Gone { what, reason: error.to_string(), remedy: PLUG },
         // "No space left on device" would send people looking at their disk.
-        Some(ENOSPC) => SourceError::Io {
+        Some(Errno::NOSPC) => SourceError::Io {
             what,
             error: io::Error::other("the USB bus has no bandwidth left; plug the camera into another port"),
         },
@@ -252,13 +248,13 @@ mod tests {
     #[test]
     fn errors_say_what_to_do() {
         let present = Path::new("/dev/null");
-        let of = |code| explain(present, "/dev/video9", io::Error::from_raw_os_error(code));
-        assert!(matches!(of(ENOENT), SourceError::Gone { .. }));
-        assert!(matches!(of(ENODEV), SourceError::Gone { .. }));
-        assert!(matches!(of(EACCES), SourceError::Denied { .. }));
-        assert!(matches!(of(EBUSY), SourceError::Busy { .. }));
-        assert!(matches!(of(5), SourceError::Io { .. }));
-        let missing = explain(Path::new("/dev/no-such"), "x", io::Error::from_raw_os_error(5));
+        let of = |code: Errno| explain(present, "/dev/video9", code.into());
+        assert!(matches!(of(Errno::NOENT), SourceError::Gone { .. }));
+        assert!(matches!(of(Errno::NODEV), SourceError::Gone { .. }));
+        assert!(matches!(of(Errno::ACCESS), SourceError::Denied { .. }));
+        assert!(matches!(of(Errno::BUSY), SourceError::Busy { .. }));
+        assert!(matches!(of(Errno::IO), SourceError::Io { .. }));
+        let missing = explain(Path::new("/dev/no-such"), "x", Errno::IO.into());
         assert!(matches!(missing, SourceError::Gone { .. }));
     }
 

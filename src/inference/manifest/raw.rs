@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Activation, Crop, Detector, Head, Input, Manifest, OutputRef, Source, Task};
+use super::{Activation, Crop, Detector, Head, Manifest, NetworkInput, OutputRef, Source, Task};
 
 /// The version of the manifest format that this program reads.
 const FORMAT: u32 = 1;
@@ -23,7 +23,7 @@ pub(super) struct RawManifest {
     source: String,
     #[serde(default)]
     training_data: Vec<String>,
-    input: Input,
+    input: NetworkInput,
     crop: Option<Crop>,
     #[serde(default, rename = "head")]
     heads: Vec<RawHead>,
@@ -114,7 +114,7 @@ impl RawManifest {
     }
 }
 
-impl Input {
+impl NetworkInput {
     fn check(&self) -> Result<(), String> {
         for (key, side) in [("width", self.width), ("height", self.height)] {
             if !(8..=1024).contains(&side) {
@@ -153,7 +153,7 @@ impl Crop {
 }
 
 impl Detector {
-    fn check(&self, input: &Input) -> Result<(), String> {
+    fn check(&self, input: &NetworkInput) -> Result<(), String> {
         if self.strides.is_empty()
             || self.strides.iter().any(|s| *s == 0 || *s > input.width.min(input.height))
         {

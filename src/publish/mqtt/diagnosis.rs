@@ -13,7 +13,7 @@ use emotiond_core::report::payload::DeviceName;
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub(in crate::publish) enum Failure {
+pub(super) enum ConnectFailure {
     /// The certificates on our side cannot be used.
     Certificates(anyhow::Error),
     /// The client could not connect, or lost the connection.
@@ -26,7 +26,7 @@ pub(in crate::publish) enum Failure {
 
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(in crate::publish) struct Diagnosis {
+pub(super) struct Diagnosis {
     pub cause: String,
     pub remedy: String,
 }
@@ -38,19 +38,15 @@ impl fmt::Display for Diagnosis {
 }
 
 /// Explains a failure. May look the host name up, and so block for as long as that takes.
-pub(in crate::publish) fn diagnose(
-    failure: &Failure,
-    address: &Address,
-    settings: &MqttSettings,
-) -> Diagnosis {
+pub(super) fn diagnose(failure: &ConnectFailure, address: &Address, settings: &MqttSettings) -> Diagnosis {
     let (error, established) = match failure {
-        Failure::Certificates(error) => {
+        ConnectFailure::Certificates(error) => {
             return Diagnosis {
                 cause: format!("{error:#}"),
                 remedy: "correct it in the section [mqtt]".into(),
             };
         }
-        Failure::Connection { error, established } => (&**error, *established),
+        ConnectFailure::Connection { error, established } => (&**error, *established),
     };
     let (cause, remedy) = match error {
         ConnectionError::ConnectionRefused(code) => refused(*code, settings),
@@ -104,7 +100,7 @@ fn refused(code: ConnectReturnCode, settings: &MqttSettings) -> (String, String)
             ("the broker refuses MQTT 3.1.1".into(), "allow this version of the protocol there".into())
         }
         ConnectReturnCode::Success => {
-            ("the broker says that all is well and refuses".into(), "see its log".into())
+            ("the broker refuses the connection without a reason".into(), "see the broker's log".into())
         }
     }
 }
@@ -127,7 +123,7 @@ fn closed(established: bool, address: &Address, settings: &MqttSettings) -> (Str
 }
 
 /// The client id that goes with a device name.
-pub(in crate::publish) fn client_id(device: &DeviceName) -> String {
+pub(super) fn client_id(device: &DeviceName) -> String {
     format!("emotiond-{device}")
 }
 
@@ -161,7 +157,7 @@ fn explain_io(
             closed(established, address, settings)
         }
         _ => match (&*address.host, address.port).to_socket_addrs() {
-            // Rust gives name errors no kind of their own, so the name is looked up once more to know.
+            // Errors of a name lookup have no kind of their own: another lookup tells them apart.
             Err(lookup) => (
                 format!("host {:?} not found ({lookup})", address.host),
                 "check the broker's name and that this machine can resolve it, or use its IP address".into(),
@@ -287,7 +283,7 @@ mod tests {
         let mut settings = MqttSettings::new(Broker::Remote(address.clone()), "hall".parse().unwrap());
         settings.credentials =
             Some(Credentials { username: "porter".into(), password: Password::new("hunter2".into()) });
-        diagnose(&Failure::Connection { error: error.into(), established: false }, &address, &settings)
+        diagnose(&ConnectFailure::Connection { error: error.into(), established: false }, &address, &settings)
             .to_string()
     }
 

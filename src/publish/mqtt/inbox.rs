@@ -1,16 +1,15 @@
 //! What others may ask of the daemon over MQTT: bounded in size and rate, validated, refused with a reason.
 
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use emotiond_core::report::payload::DeviceName;
-use emotiond_core::report::payload::{Message, Topic};
+use emotiond_core::report::payload::{DeviceName, Message, Topic};
 
-/// A command, as the daemon gets it.
+/// A command that came over MQTT and is valid.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Command {
+pub enum RemoteCommand {
     /// `pause/set`: `true` closes the camera, `false` opens it again. The answer is `pause/state`.
     Pause(bool),
     /// `request/<name>`: to be answered with [`Request::answer`] or [`Request::refusal`].
@@ -43,12 +42,12 @@ impl Asked {
     }
 }
 
-/// A request and the id by which whoever sent it knows the answer.
+/// A request and the id by which its sender recognizes the answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
     /// What is asked for.
     pub asked: Asked,
-    /// Chosen by the one who asks, 1 to 64 printable ASCII characters.
+    /// Chosen by the sender, 1 to 64 printable ASCII characters.
     pub transaction: String,
 }
 
@@ -106,12 +105,12 @@ struct Limiter {
     tokens: u32,
     refilled: Instant,
     /// Whether a refusal has been sent since the last command that was let through.
-    told: bool,
+    refused: bool,
 }
 
 impl Limiter {
     fn new(burst: u32, interval: Duration, now: Instant) -> Self {
-        Self { burst, interval, tokens: burst, refilled: now, told: false }
+        Self { burst, interval, tokens: burst, refilled: now, refused: false }
     }
 
     fn admit(&mut self, now: Instant) -> bool {
@@ -126,18 +125,20 @@ impl Limiter {
             return false;
         }
         self.tokens -= 1;
-        self.told = false;
+        self.refused = false;
         true
     }
 }
 
+/// Takes a command for the daemon; never waits.
+pub type CommandSink = Box<dyn Fn(RemoteCommand) -> Result<(), TrySendError<()>> + Send>;
+
 /// Takes what arrives on the command topics, hands on what is valid.
-#[derive(Debug)]
-pub struct Inbox {
+pub(super) struct Inbox {
     pause_topic: String,
     request_prefix: String,
     limiter: Limiter,
-    daemon: SyncSender<Command>,
+    daemon: CommandSink,
 }
 
 impl Inbox {
@@ -148,7 +149,7 @@ impl Inbox {
 
     /// An inbox for a device's topics that hands valid commands to `daemon`.
     #[must_use]
-    pub fn new(device: &DeviceName, daemon: SyncSender<Command>, now: Instant) -> Self {
+    pub fn new(device: &DeviceName, daemon: CommandSink, now: Instant) -> Self {
         Self {
             pause_topic: format!("emotiond/{device}/pause/set"),
             request_prefix: format!("emotiond/{device}/request/"),
@@ -163,7 +164,7 @@ impl Inbox {
         [self.pause_topic.clone(), format!("{}+", self.request_prefix)]
     }
 
-    /// Handles one message; gives the refusal to send if it is refused. Messages on other topics are ignored.
+    /// Handles one message and returns the refusal to send if it is refused. Messages on other topics are ignored.
     pub fn receive(&mut self, topic: &str, body: &[u8], retained: bool, now: Instant) -> Option<Message> {
         let name = if topic == self.pause_topic {
             "pause"
@@ -173,8 +174,8 @@ impl Inbox {
             Asked::ALL.into_iter().map(Asked::name).find(|known| *known == name).unwrap_or("unknown")
         };
         if !self.limiter.admit(now) {
-            // One refusal says it; an answer to each would let a flood through us multiply.
-            let first = !std::mem::replace(&mut self.limiter.told, true);
+            // One refusal is enough; an answer to each would double a flood.
+            let first = !std::mem::replace(&mut self.limiter.refused, true);
             return first
                 .then(|| refusal(name, None, "too many commands: at most 10 at once and one a second"));
         }
@@ -194,10 +195,10 @@ impl Inbox {
             Err(reason) => return Some(refusal(name, None, &reason)),
         };
         let transaction = match &command {
-            Command::Request(request) => Some(request.transaction.clone()),
-            Command::Pause(_) => None,
+            RemoteCommand::Request(request) => Some(request.transaction.clone()),
+            RemoteCommand::Pause(_) => None,
         };
-        match self.daemon.try_send(command) {
+        match (self.daemon)(command) {
             Ok(()) => None,
             Err(TrySendError::Full(_)) => {
                 Some(refusal(name, transaction.as_deref(), "busy with earlier commands: try again later"))
@@ -209,15 +210,15 @@ impl Inbox {
     }
 }
 
-fn parse_pause(body: &[u8]) -> Result<Command, String> {
+fn parse_pause(body: &[u8]) -> Result<RemoteCommand, String> {
     match body {
-        b"ON" => Ok(Command::Pause(true)),
-        b"OFF" => Ok(Command::Pause(false)),
+        b"ON" => Ok(RemoteCommand::Pause(true)),
+        b"OFF" => Ok(RemoteCommand::Pause(false)),
         _ => Err("the body must be ON or OFF".into()),
     }
 }
 
-fn parse_request(name: &str, body: &[u8]) -> Result<Command, String> {
+fn parse_request(name: &str, body: &[u8]) -> Result<RemoteCommand, String> {
     let Some(asked) = Asked::ALL.into_iter().find(|asked| asked.name() == name) else {
         let names: Vec<_> = Asked::ALL.iter().map(|asked| asked.name()).collect();
         return Err(format!("unknown request; there are {}", names.join(", ")));
@@ -228,7 +229,7 @@ fn parse_request(name: &str, body: &[u8]) -> Result<Command, String> {
     if !(1..=64).contains(&transaction.len()) || !transaction.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return Err("the transaction must be 1 to 64 printable ASCII characters".into());
     }
-    Ok(Command::Request(Request { asked, transaction }))
+    Ok(RemoteCommand::Request(Request { asked, transaction }))
 }
 
 #[cfg(test)]
@@ -240,14 +241,26 @@ mod tests {
 
     use super::*;
 
-    fn inbox() -> (Inbox, Receiver<Command>, Instant) {
-        let (daemon, commands) = sync_channel(16);
+    /// As the daemon's loop takes commands, with room for `bound`.
+    fn sink(bound: usize) -> (CommandSink, Receiver<RemoteCommand>) {
+        let (sender, commands) = sync_channel(bound);
+        let sink = Box::new(move |command| {
+            sender.try_send(command).map_err(|error| match error {
+                TrySendError::Full(_) => TrySendError::Full(()),
+                TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
+            })
+        });
+        (sink, commands)
+    }
+
+    fn inbox() -> (Inbox, Receiver<RemoteCommand>, Instant) {
+        let (daemon, commands) = sink(16);
         let now = Instant::now();
         (Inbox::new(&"hall".parse().unwrap(), daemon, now), commands, now)
     }
 
     /// What comes back on which response topic.
-    fn told(message: Option<Message>) -> (String, Value) {
+    fn response_of(message: Option<Message>) -> (String, Value) {
         let message = message.expect("a refusal");
         let Topic::Response(name) = message.topic else { panic!("{message:?}") };
         (name, serde_json::from_str(&message.body).unwrap())
@@ -264,14 +277,18 @@ mod tests {
             None
         );
         let request = Request { asked: Asked::Health, transaction: "7".into() };
-        let expected = [Command::Pause(true), Command::Pause(false), Command::Request(request.clone())];
+        let expected = [
+            RemoteCommand::Pause(true),
+            RemoteCommand::Pause(false),
+            RemoteCommand::Request(request.clone()),
+        ];
         assert_eq!(commands.try_iter().collect::<Vec<_>>(), expected);
 
         let answer = request.answer(&json!({"temperature": 51.2})).unwrap();
         let expected = json!({"transaction": "7", "ok": true, "result": {"temperature": 51.2}});
-        assert_eq!(told(Some(answer)), ("health".into(), expected));
+        assert_eq!(response_of(Some(answer)), ("health".into(), expected));
         let expected = json!({"transaction": "7", "ok": false, "reason": "not yet"});
-        assert_eq!(told(Some(request.refusal("not yet"))), ("health".into(), expected));
+        assert_eq!(response_of(Some(request.refusal("not yet"))), ("health".into(), expected));
     }
 
     #[test]
@@ -292,7 +309,8 @@ mod tests {
         ] {
             let now = now + Duration::from_secs(60);
             inbox.limiter = Limiter::new(1, Duration::from_secs(1), now);
-            let (at, response) = told(inbox.receive(&format!("emotiond/hall/{topic}"), body, false, now));
+            let (at, response) =
+                response_of(inbox.receive(&format!("emotiond/hall/{topic}"), body, false, now));
             assert_eq!(at, name);
             assert_eq!(response["ok"], false);
             assert!(response["reason"].as_str().unwrap().contains(reason), "{topic}: {response}");
@@ -302,9 +320,9 @@ mod tests {
     }
 
     #[test]
-    fn a_retained_command_is_not_obeyed() {
+    fn a_retained_command_is_refused() {
         let (mut inbox, commands, now) = inbox();
-        let (_, response) = told(inbox.receive("emotiond/hall/pause/set", b"ON", true, now));
+        let (_, response) = response_of(inbox.receive("emotiond/hall/pause/set", b"ON", true, now));
         assert!(response["reason"].as_str().unwrap().contains("retain"));
         assert!(commands.try_recv().is_err());
     }
@@ -324,15 +342,15 @@ mod tests {
 
     #[test]
     fn a_busy_daemon_is_not_waited_for() {
-        let (daemon, commands) = sync_channel(1);
+        let (daemon, commands) = sink(1);
         let now = Instant::now();
         let mut inbox = Inbox::new(&"hall".parse().unwrap(), daemon, now);
         let request = br#"{"transaction":"7"}"#;
         assert_eq!(inbox.receive("emotiond/hall/request/info", request, false, now), None);
-        let (_, response) = told(inbox.receive("emotiond/hall/request/info", request, false, now));
+        let (_, response) = response_of(inbox.receive("emotiond/hall/request/info", request, false, now));
         assert_eq!((&response["transaction"], response["ok"].as_bool()), (&json!("7"), Some(false)));
         drop(commands);
-        let (_, response) = told(inbox.receive("emotiond/hall/request/info", request, false, now));
+        let (_, response) = response_of(inbox.receive("emotiond/hall/request/info", request, false, now));
         assert_eq!(response["reason"], "shutting down");
     }
 

@@ -1,7 +1,7 @@
 //! The thread that owns the connection: one session after the other, with waits between them.
 //!
 //! Every session starts with a client of its own and a clean session at the broker. What is to be sent, and sent again,
-//! is the queue's business alone: the client library forgets its unacknowledged messages when the broker does not
+//! is decided by the queue alone: the client library forgets its unacknowledged messages when the broker does not
 //! remember the session, and would deliver them out of our order when it does.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,40 +12,42 @@ use rumqttc::{
     SubscribeFilter, SubscribeReasonCode, Transport,
 };
 
-use crate::publish::mqtt::diagnosis::{Diagnosis, Failure, client_id, diagnose};
-use crate::publish::mqtt::inbox::Inbox;
-use crate::publish::mqtt::tls;
-use crate::publish::queue::durable::DurableQueue;
+use super::diagnosis::{ConnectFailure, Diagnosis, client_id, diagnose};
+use super::inbox::Inbox;
+use super::tls;
+use crate::publish::home_assistant::Discovery;
+use crate::publish::queue::disk_worker::QueueOwner;
 use crate::publish::queue::outbox::{Outbox, Outgoing};
+use crate::publish::queue::{DiskJob, DiskResult, Queue};
 use crate::publish::settings::{Address, MqttSettings};
 use emotiond_core::backoff::Backoff;
 use emotiond_core::report::payload::{Message, Topic};
 
 /// The largest message that is sent. Summaries have about 1 KiB, Home Assistant's announcement about 10.
-pub(in crate::publish) const LARGEST_MESSAGE: usize = 256 * 1024;
-/// The largest message that is read at all. Commands beyond their own, smaller bound are refused with a reason; whoever
-/// sends more than this cuts the connection, because MQTT 3.1.1 has no way to refuse a message.
+pub(super) const LARGEST_MESSAGE: usize = 256 * 1024;
+/// The largest message that is read at all. Commands beyond their own, smaller bound are refused with a reason; a message
+/// beyond this one ends the connection, because MQTT 3.1.1 has no way to refuse a message.
 const LARGEST_INCOMING: usize = 64 * 1024;
 /// How long an attempt to connect may take, name lookup and TLS included.
 const CONNECT_TIMEOUT_S: u64 = 10;
-/// A session shorter than this counts as a failed attempt, so that two devices with one name do not throw each other
-/// off the broker as fast as they can.
+/// A session shorter than this counts as a failed attempt, so that two devices with one name do not disconnect each
+/// other as fast as they can.
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// What the publisher's handle and its thread share.
-pub(in crate::publish) struct Shared {
-    pub state: Mutex<State>,
+pub(super) struct Shared {
+    pub state: Mutex<SessionState>,
     /// Signalled whenever `state` has changed.
     pub changed: Condvar,
 }
 
-pub(in crate::publish) struct State {
-    pub queue: DurableQueue,
-    /// The client of the connection that stands, if one does.
+pub(super) struct SessionState {
+    pub queue: Queue,
+    /// The client of the current connection, once the broker has accepted it.
     pub live: Option<Client>,
     /// No further connection is to be made.
     pub stop: bool,
-    /// The one that stands is to be dropped without a good-bye.
+    /// The current one is to be dropped without DISCONNECT.
     pub hang_up: bool,
     /// The thread has ended.
     pub ended: bool,
@@ -53,9 +55,9 @@ pub(in crate::publish) struct State {
 }
 
 impl Shared {
-    pub fn new(queue: DurableQueue) -> Self {
+    pub fn new(queue: Queue) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(SessionState {
                 queue,
                 live: None,
                 stop: false,
@@ -68,18 +70,52 @@ impl Shared {
     }
 
     /// The state. It stays usable if a thread died with it: every change to it is complete in itself.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub fn lock(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `done`, or until `within` has passed.
-    pub fn wait(&self, within: Duration, done: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+    pub fn wait(
+        &self,
+        within: Duration,
+        done: impl Fn(&SessionState) -> bool,
+    ) -> MutexGuard<'_, SessionState> {
         let waited = self.changed.wait_timeout_while(self.lock(), within, |state| !done(state));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-impl State {
+impl QueueOwner for Shared {
+    fn wait_for_job(&self) -> Option<DiskJob> {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            if let Some(job) = state.queue.job(now) {
+                return Some(job);
+            }
+            if state.queue.ended() {
+                return None;
+            }
+            state = match state.queue.deadline(now) {
+                Some(deadline) => {
+                    let waited = self.changed.wait_timeout(state, deadline.saturating_duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn finish(&self, result: DiskResult) {
+        let mut state = self.lock();
+        state.queue.done(result, Instant::now());
+        state.pump();
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+impl SessionState {
     /// Hands to the client what may be sent now.
     pub fn pump(&mut self) {
         let Some(client) = &self.live else { return };
@@ -96,10 +132,8 @@ impl State {
             }
         }
     }
-}
 
-impl State {
-    /// Ends the connection without a good-bye, so that the broker publishes the last will.
+    /// Drops the connection without DISCONNECT, so that the broker publishes the last will.
     pub fn abandon(&mut self) {
         self.stop = true;
         self.hang_up = true;
@@ -114,15 +148,18 @@ impl State {
 }
 
 /// The work of the publisher's thread.
-pub(in crate::publish) struct Worker {
+pub(super) struct SessionWorker {
     pub shared: Arc<Shared>,
     pub settings: MqttSettings,
+    /// Whether `status` is announced.
+    pub status: bool,
+    pub discovery: Option<Discovery>,
     pub address: Address,
     pub inbox: Option<Inbox>,
 }
 
-impl Worker {
-    /// Connects again and again until told to stop.
+impl SessionWorker {
+    /// Connects again and again until it is stopped.
     pub fn run(mut self) {
         let (shortest, longest) = self.settings.retry;
         let mut backoff = Backoff::new(shortest, longest);
@@ -151,7 +188,11 @@ impl Worker {
     }
 
     /// One connection from its beginning to its end; `Ok` if it was ended from here.
-    fn session(&mut self, reporter: &mut Reporter, settled: &mut Option<Instant>) -> Result<(), Failure> {
+    fn session(
+        &mut self,
+        reporter: &mut Reporter,
+        settled: &mut Option<Instant>,
+    ) -> Result<(), ConnectFailure> {
         let options = self.options()?;
         let (client, mut connection) = Client::new(options, Outbox::WINDOW + 8);
         let mut network = NetworkOptions::new();
@@ -164,7 +205,10 @@ impl Worker {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
                 Ok(Err(error)) => {
-                    return Err(Failure::Connection { error: error.into(), established: settled.is_some() });
+                    return Err(ConnectFailure::Connection {
+                        error: error.into(),
+                        established: settled.is_some(),
+                    });
                 }
                 // All senders of requests are gone, which the event loop, holding one itself, does not let happen.
                 Err(rumqttc::RecvError) => return Ok(()),
@@ -203,7 +247,7 @@ impl Worker {
         }
     }
 
-    fn options(&self) -> Result<MqttOptions, Failure> {
+    fn options(&self) -> Result<MqttOptions, ConnectFailure> {
         let settings = &self.settings;
         let mut options =
             MqttOptions::new(client_id(&settings.device), &self.address.host, self.address.port);
@@ -211,23 +255,24 @@ impl Worker {
         options.set_keep_alive(settings.keep_alive.max(Duration::from_secs(1)));
         options.set_max_packet_size(LARGEST_INCOMING, LARGEST_MESSAGE + 1024);
         let status = Topic::Status.path(&settings.device);
-        if settings.announce {
+        if self.status {
             options.set_last_will(LastWill::new(status, "offline", QoS::AtLeastOnce, true));
         }
         if let Some(credentials) = &settings.credentials {
             options.set_credentials(&credentials.username, credentials.password.expose());
         }
         if self.address.tls {
-            let config = tls::client_config(&settings.tls).map_err(Failure::Certificates)?;
+            let config = tls::client_config(&settings.tls).map_err(ConnectFailure::Certificates)?;
             options.set_transport(Transport::tls_with_config(config.into()));
         }
         Ok(options)
     }
 
-    /// The broker has accepted us: listen to commands, announce, deliver. `false` if we were told to stop meanwhile.
+    /// The broker has accepted us: listen to commands, announce, deliver. Returns `false` if
+    /// the publisher was stopped meanwhile.
     fn welcome(&self, client: Client, reporter: &mut Reporter) -> bool {
         let mut filters: Vec<String> = self.inbox.iter().flat_map(Inbox::filters).collect();
-        filters.extend(self.settings.discovery.as_ref().map(|discovery| discovery.birth_topic.clone()));
+        filters.extend(self.discovery.as_ref().map(|discovery| discovery.birth_topic.clone()));
         let filters: Vec<_> =
             filters.into_iter().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce)).collect();
         if !filters.is_empty() && client.try_subscribe_many(filters).is_err() {
@@ -251,7 +296,7 @@ impl Worker {
     }
 
     fn receive(&mut self, publish: &Publish) {
-        let discovery = self.settings.discovery.as_ref();
+        let discovery = self.discovery.as_ref();
         if let Some(discovery) = discovery.filter(|discovery| discovery.birth_topic == publish.topic) {
             if &*publish.payload == b"online" {
                 self.push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()));
@@ -280,7 +325,7 @@ impl Worker {
 struct Reporter {
     broker: String,
     failing_since: Option<Instant>,
-    told: Option<(Instant, Diagnosis)>,
+    reported: Option<(Instant, Diagnosis)>,
     /// Messages dropped before this outage.
     dropped_before: u64,
     ever_connected: bool,
@@ -291,7 +336,7 @@ impl Reporter {
     const REMIND: Duration = Duration::from_secs(3600);
 
     fn new(broker: String) -> Self {
-        Self { broker, failing_since: None, told: None, dropped_before: 0, ever_connected: false }
+        Self { broker, failing_since: None, reported: None, dropped_before: 0, ever_connected: false }
     }
 
     fn failed(&mut self, now: Instant, diagnosis: &Diagnosis, waiting: usize, dropped: u64) {
@@ -299,19 +344,19 @@ impl Reporter {
         let lost = dropped - self.dropped_before;
         let minutes = now.duration_since(since).as_secs() / 60;
         let broker = &self.broker;
-        match &self.told {
-            Some((at, told)) if told == diagnosis && now.duration_since(*at) < Self::REMIND => {
+        match &self.reported {
+            Some((at, reported)) if reported == diagnosis && now.duration_since(*at) < Self::REMIND => {
                 log::debug!("still no connection to {broker}: {diagnosis}");
                 return;
             }
-            Some((_, told)) if told == diagnosis => log::warn!(
+            Some((_, reported)) if reported == diagnosis => log::warn!(
                 "no connection to {broker} for {minutes} minutes: {diagnosis}; {waiting} messages are kept, {lost} were dropped"
             ),
             _ => log::error!(
-                "no connection to {broker}: {diagnosis}; messages are kept meanwhile and the connection is tried again in the background"
+                "no connection to {broker}: {diagnosis}; messages are kept until there is one, and it is tried again and again"
             ),
         }
-        self.told = Some((now, diagnosis.clone()));
+        self.reported = Some((now, diagnosis.clone()));
     }
 
     fn connected(&mut self, now: Instant, waiting: usize, dropped: u64) {
@@ -322,12 +367,12 @@ impl Reporter {
                 let seconds = now.duration_since(since).as_secs();
                 let again = if self.ever_connected { " again" } else { "" };
                 log::info!(
-                    "connected to {broker}{again} after {seconds} s; {waiting} messages are on their way, {lost} were dropped"
+                    "connected to {broker}{again} after {seconds} s; {waiting} messages are being sent, {lost} were dropped"
                 );
             }
             None => log::info!("connected to {broker}"),
         }
-        self.told = None;
+        self.reported = None;
         self.dropped_before = dropped;
         self.ever_connected = true;
     }

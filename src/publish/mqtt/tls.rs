@@ -14,7 +14,7 @@ use crate::publish::settings::TlsSettings;
 ///
 /// # Errors
 /// If a file cannot be read, is no PEM of the right kind, or key and certificate do not belong together.
-pub(in crate::publish) fn client_config(settings: &TlsSettings) -> anyhow::Result<ClientConfig> {
+pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,21 +1,21 @@
-//! The other end of the wire: what a subscriber of the broker receives.
+//! What a subscriber of the broker receives.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS, Transport};
 
-use crate::publish::mqtt::tls;
+use super::tls;
 use crate::publish::settings::{Address, Broker, MqttSettings};
 
-/// How long a quiet broker is waited for.
-const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// How long it waits for the next message.
+const SILENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Subscribes to everything below `emotiond/<device>/` as a client of its own, and gives each message to `see`, with its
-/// topic, until that says to stop.
+/// Subscribes to everything below `emotiond/<device>/` as a client of its own and calls `see` with the topic and body of
+/// each message, until that returns false.
 ///
 /// # Errors
-/// If the broker cannot be reached or hangs up, or `see` fails.
+/// If the broker cannot be reached or disconnects, or `see` fails.
 pub fn watch(
     settings: &MqttSettings,
     mut see: impl FnMut(&str, &str) -> anyhow::Result<bool>,
@@ -40,16 +40,16 @@ pub fn watch(
     let (client, mut connection) = Client::new(options, 10);
     client.subscribe(format!("emotiond/{}/#", settings.device), QoS::AtLeastOnce)?;
     loop {
-        match connection.recv_timeout(PATIENCE) {
+        match connection.recv_timeout(SILENCE) {
             Ok(Ok(Event::Incoming(Packet::Publish(message)))) => {
                 if !see(&message.topic, &String::from_utf8_lossy(&message.payload))? {
-                    // The broker is told, so that it does not take this for a lost client.
-                    return client.disconnect().context("failed to take leave of the broker");
+                    // With DISCONNECT, so that the broker does not log a lost client.
+                    return client.disconnect().context("failed to disconnect from the broker");
                 }
             }
             Ok(Ok(_)) => {}
             Ok(Err(error)) => bail!("{address} cannot be watched: {error}; `emotiond check` says more"),
-            Err(_) => bail!("{address} has been quiet for a day"),
+            Err(_) => bail!("{address} has sent nothing for a day"),
         }
     }
 }

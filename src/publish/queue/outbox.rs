@@ -2,16 +2,15 @@
 //!
 //! Pure state, no network: [`Outbox::next`] says what to send, the session reports what became of it. A message leaves
 //! only once the broker has acknowledged it; after a broken connection, whatever was not acknowledged is sent again, in
-//! order. Doubles can so arise, losses cannot, until the bound is reached: then the least valuable and oldest goes first.
-//! What of the summaries waits on disk is the business of [`durable`](super::durable).
+//! order. This can send a message twice, but loses none until the bound is reached: then the least valuable and oldest goes first.
+//! Summaries on disk are the business of [`Queue`](super::Queue).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use emotiond_core::report::payload::DeviceName;
-use emotiond_core::report::payload::{Message, Topic};
+use emotiond_core::report::payload::{DeviceName, Message, Topic};
 
-/// Messages given up because the queue was full, by kind.
+/// Messages dropped because the queue was full, by kind.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Dropped {
     /// Summaries: each is a window that no consumer will see.
@@ -30,10 +29,10 @@ impl Dropped {
     }
 }
 
-/// How long a message is worth keeping, least first.
+/// Which messages are dropped first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Worth {
-    /// Health reports and responses: of the moment.
+    /// Health reports and responses, of no use later.
     Passing,
     /// Events.
     Event,
@@ -50,17 +49,17 @@ pub(in crate::publish) struct Outgoing {
     pub body: String,
     pub retained: bool,
     worth: Worth,
-    pub held: Held,
+    pub mark: SpoolMark,
 }
 
-/// What the durable queue notes on a summary.
+/// What the queue notes on a summary.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(in crate::publish) struct Held {
+pub(in crate::publish) struct SpoolMark {
     /// Tells it from the others in memory; goes up with age.
     pub id: u64,
     /// When it was handed over.
     pub since: Option<Instant>,
-    /// Its place on disk, if it is there.
+    /// Its key on disk, if it is there.
     pub key: Option<u64>,
 }
 
@@ -77,13 +76,13 @@ impl Outgoing {
             body: message.body,
             retained: message.topic.retained(),
             worth,
-            held: Held::default(),
+            mark: SpoolMark::default(),
         }
     }
 
-    /// A summary as it comes back from disk, under the topic of its day.
-    pub fn summary(topic: String, body: String, held: Held) -> Self {
-        Self { topic, body, retained: false, worth: Worth::Summary, held }
+    /// A summary as it comes back from disk, under the topic it was written for.
+    pub fn summary(topic: String, body: String, mark: SpoolMark) -> Self {
+        Self { topic, body, retained: false, worth: Worth::Summary, mark }
     }
 
     pub fn is_summary(&self) -> bool {
@@ -92,7 +91,7 @@ impl Outgoing {
 
     /// A retained message on a topic of another's tree (Home Assistant's discovery).
     pub fn state(topic: String, body: String) -> Self {
-        Self { topic, body, retained: true, worth: Worth::State, held: Held::default() }
+        Self { topic, body, retained: true, worth: Worth::State, mark: SpoolMark::default() }
     }
 }
 
@@ -112,10 +111,10 @@ pub(in crate::publish) struct Outbox {
 }
 
 impl Outbox {
-    /// How many messages may be under way at once. Well under the number of packet ids of the client (100), so that a
+    /// How many messages may be in flight at once. Well under the number of packet ids of the client (100), so that a
     /// broker which acknowledges out of order never makes two messages share one.
     pub const WINDOW: usize = 20;
-    /// The most summaries taken from the durable queue at a time: enough to keep the broker busy while more are read.
+    /// The most summaries taken from the disk at a time: enough to keep the broker busy while more are read.
     pub const SUMMARIES: usize = 64;
 
     pub fn new(limit: usize) -> Self {
@@ -135,7 +134,7 @@ impl Outbox {
         if message.worth == Worth::State {
             self.states.insert(message.topic.clone(), message.body.clone());
             if !self.connected {
-                return; // announced when there is somebody to announce it to
+                return; // announced at the next connection
             }
             let unsent = self.waiting.iter_mut().find(|waiting| waiting.topic == message.topic);
             match unsent {
@@ -151,7 +150,7 @@ impl Outbox {
         }
     }
 
-    /// Gives up the least valuable of the waiting messages, the oldest of its kind.
+    /// Drops the least valuable of the waiting messages, the oldest of its kind.
     fn drop_least(&mut self) {
         let least = self.waiting.iter().map(|message| message.worth).min().expect("a message was just added");
         let oldest =
@@ -167,7 +166,7 @@ impl Outbox {
         }
     }
 
-    /// A connection stands: states are announced before anything else.
+    /// The broker has accepted a connection: states are announced before anything else.
     pub fn connected(&mut self) {
         debug_assert!(self.in_flight.is_empty(), "disconnected() comes between two connections");
         self.connected = true;
@@ -176,7 +175,7 @@ impl Outbox {
         }
     }
 
-    /// The connection is gone: what was under way will be sent again, before what came later.
+    /// The connection is lost: what was in flight will be sent again, before what came later.
     pub fn disconnected(&mut self) {
         self.connected = false;
         while let Some((message, _)) = self.in_flight.pop_back() {
@@ -185,7 +184,7 @@ impl Outbox {
         self.waiting.retain(|message| message.worth != Worth::State);
     }
 
-    /// The next message to send now, if there is one and room for it under way.
+    /// The next message to send now, if there is one and room for it in flight.
     pub fn next(&mut self) -> Option<&Outgoing> {
         if !self.connected || self.in_flight.len() >= Self::WINDOW {
             return None;
@@ -202,7 +201,7 @@ impl Outbox {
         }
     }
 
-    /// The broker has taken over the message with this packet id; gives it.
+    /// The broker has taken over the message with this packet id, which is returned.
     pub fn acknowledged(&mut self, packet: u16) -> Option<Outgoing> {
         let at = self.in_flight.iter().position(|(_, id)| *id == Some(packet))?;
         self.delivered += 1;
@@ -213,7 +212,7 @@ impl Outbox {
         self.connected
     }
 
-    /// How many more summaries may come from the durable queue, so that none of them has to be dropped here.
+    /// How many more summaries may come from the disk, so that none of them has to be dropped here.
     pub fn room(&self) -> usize {
         let waiting = self.waiting.iter().filter(|message| message.is_summary()).count();
         self.limit.min(Self::SUMMARIES).saturating_sub(waiting + self.in_flight.len())
@@ -225,7 +224,7 @@ impl Outbox {
         in_flight.chain(&mut self.waiting).filter(|message| message.is_summary())
     }
 
-    /// Gives the summaries that are not under way back to the durable queue, oldest first.
+    /// Takes out the summaries that are not in flight, oldest first.
     pub fn take_summaries(&mut self) -> VecDeque<Outgoing> {
         let (summaries, others) = self.waiting.drain(..).partition(Outgoing::is_summary);
         self.waiting = others;
@@ -261,7 +260,7 @@ mod tests {
         message(Topic::Summary, number)
     }
 
-    /// Sends all that may be sent; gives `topic body` of each.
+    /// Sends all that may be sent and returns `topic body` of each.
     fn send(outbox: &mut Outbox) -> Vec<String> {
         std::iter::from_fn(|| {
             outbox
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_gives_up_the_passing_then_events_then_the_oldest_summary() {
+    fn a_full_queue_drops_passing_messages_then_events_then_the_oldest_summary() {
         let mut outbox = Outbox::new(3);
         outbox.push(message(Topic::Health, "a"));
         outbox.push(message(Topic::Event("smile".into()), "b"));
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_under_way_than_the_window_holds() {
+    fn no_more_is_in_flight_than_the_window_holds() {
         let mut outbox = Outbox::new(100);
         (0..50).for_each(|number| outbox.push(summary(number)));
         outbox.connected();

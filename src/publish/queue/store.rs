@@ -1,37 +1,28 @@
-//! Summaries on disk: a redb file with one table, from place to topic, body and a check sum over all three. redb checks
-//! its own pages after a crash only; a bit that has flipped on the card must not become a wrong summary.
+//! Summaries on disk: segment files, written at the end of the newest, deleted as a whole from the oldest.
 //!
-//! Every write is one transaction and is on the medium when it returns; a power cut leaves the file as it was before or
-//! after it. redb calls run inside [`contain`]: a file whose content makes it panic is a damaged file, not the end of
-//! the process.
+//! A segment is filled with zeros when it is made: a record then overwrites blocks that the file has already, and the
+//! file system has nothing to note besides. That costs the medium a sixth of what a database
+//! does for each window, and a third of a growing file (`docs/decisions/0003-durable-queue.md`). One segment always stays, so the disk can fill up without
+//! costing the first half hour of an outage.
 
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+mod files;
+mod recovery;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use redb::backends::FileBackend;
-use redb::{
-    Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, StorageError,
-    TableDefinition,
-};
+use super::segment::{HEADER, Record, Records};
+use files::{blank, create, numbers, open, path};
+use recovery::Found;
 
-use sha2::{Digest as _, Sha256};
+/// The folder in the state directory that is ours alone.
+pub(in crate::publish) const FOLDER: &str = "queue";
 
-use crate::exit::panics::contain;
-
-/// The name of the file in the state directory.
-pub(in crate::publish) const FILE: &str = "queue.redb";
-/// The name that a damaged file is given; an older one of that name is replaced, so that there is one at most.
-pub(in crate::publish) const DAMAGED: &str = "queue.redb.damaged";
-const SUMMARIES: TableDefinition<u64, (&str, &str, u64)> = TableDefinition::new("summaries");
-/// Memory that redb may use to cache pages; its own default is a gigabyte.
-const CACHE: usize = 1 << 20;
-/// An emptied file beyond this size is begun anew, because redb's files never shrink.
-const LARGE: u64 = 4 << 20;
-
-/// A summary with its place in the queue.
+/// A summary with its key, by which the queue is ordered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in crate::publish) struct Stored {
     pub key: u64,
@@ -39,233 +30,288 @@ pub(in crate::publish) struct Stored {
     pub body: String,
 }
 
-/// What a file held when it was opened.
+/// What was on disk when it was opened.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(in crate::publish) struct Content {
-    /// The first place taken.
+pub(in crate::publish) struct StoreContent {
+    /// The first key in use.
     pub first: u64,
-    /// The place after the last one taken.
+    /// The key after the last one that was ever used.
     pub next: u64,
-    /// How many are taken.
+    /// How many are in use.
     pub count: u64,
-    /// Why the file that was there had to be put aside for a new one.
+    /// What was found to be damaged: the summaries in it are lost.
     pub damage: Option<String>,
 }
 
-/// Changes to be made in one transaction.
+/// What to write: on the medium, all of it, when [`Store::change`] returns.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(in crate::publish) struct Change {
+pub(in crate::publish) struct StoreChange {
+    /// Summaries to add; their keys rise, and are above any key used before.
     pub put: Vec<Stored>,
+    /// Keys that are no longer needed; those not in use are ignored.
     pub remove: Vec<u64>,
-    /// Remove so many of the oldest within the places.
+    /// Remove so many of the oldest within the keys.
     pub trim: Option<(Range<u64>, u64)>,
-    /// Whether nothing is left then.
-    pub empties: bool,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(in crate::publish) struct Loaded {
+    /// In the order of their keys.
+    pub summaries: Vec<Stored>,
+    /// The keys of summaries that cannot be read any more.
+    pub damaged: Vec<u64>,
 }
 
 /// Why the disk did not do what was asked.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(in crate::publish) enum StoreError {
-    /// The file's content makes no sense.
-    #[error("{0}")]
-    Damaged(String),
-    /// The disk is full, read-only or broken, or the file is in use.
+    /// The files are no longer those that were opened.
+    #[error("{0} was deleted or replaced while emotiond was running")]
+    Lost(String),
+    /// The disk is full, read-only or broken, or the folder is in use.
     #[error("{0}")]
     Unavailable(String),
 }
 
-/// An open file.
+/// One segment file.
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    /// Its summaries have keys from here on …
+    first: u64,
+    /// … to before this one.
+    next: u64,
+}
+
+/// The open folder.
+#[derive(Debug)]
 pub(in crate::publish) struct Store {
-    path: PathBuf,
-    database: Option<Database>,
+    folder: PathBuf,
+    /// Held locked, so that no other process writes here.
+    _lock: File,
+    /// Oldest first; the last one is written to.
+    segments: VecDeque<Segment>,
+    tail: File,
+    /// Where the next record goes in the tail, and the size of that file.
+    at: usize,
+    size: usize,
+    /// The keys in use.
+    live: BTreeSet<u64>,
+    /// The key after the last one that was used.
+    next: u64,
 }
 
 impl Store {
-    /// Opens the file in `directory`; makes it if there is none. A damaged one is renamed and a new one begun.
+    /// Opens the queue in the state directory `directory`, or makes it. A file that is not a segment of this version is
+    /// renamed; damage within one costs the records that it hits.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the disk or another process does not allow it.
-    pub fn open(directory: &Path) -> Result<(Self, Content), StoreError> {
-        let path = directory.join(FILE);
-        match Self::open_file(&path) {
-            Err(StoreError::Damaged(reason)) => {
-                put_aside(directory)?;
-                let (store, content) = Self::open_file(&path)?;
-                Ok((store, Content { damage: Some(reason), ..content }))
-            }
-            other => other,
+    pub fn open(directory: &Path) -> Result<(Self, StoreContent), StoreError> {
+        let folder = directory.join(FOLDER);
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(unavailable(error)),
+            _ => {}
         }
-    }
-
-    fn open_file(path: &Path) -> Result<(Self, Content), StoreError> {
-        let database = contained(|| create(path))?;
-        let store = Self { path: path.to_owned(), database: Some(database) };
-        let content = store.content()?;
+        let lock = open(&folder.join("lock")).map_err(unavailable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let reason = "another process has it open; give each emotiond a state directory of its own";
+                return Err(StoreError::Unavailable(reason.into()));
+            }
+            Err(TryLockError::Error(error)) => return Err(unavailable(error)),
+        }
+        let mut found = Found::default();
+        for number in numbers(&folder).map_err(unavailable)? {
+            found.read(&folder, number).map_err(unavailable)?;
+        }
+        let (tail, at, size) = match found.tail {
+            Some((file, at, size)) => (file, at, size),
+            None => {
+                let number = found.last_number + 1;
+                found.segments.push_back(Segment { number, first: found.next, next: found.next });
+                let (file, size) = create(&folder, number, 0).map_err(unavailable)?;
+                (file, HEADER.len(), size)
+            }
+        };
+        let content = StoreContent {
+            first: found.live.first().copied().unwrap_or(found.next),
+            next: found.next,
+            count: found.live.len() as u64,
+            damage: found.damage,
+        };
+        let store = Self {
+            folder,
+            _lock: lock,
+            segments: found.segments,
+            tail,
+            at,
+            size,
+            live: found.live,
+            next: found.next,
+        };
         Ok((store, content))
     }
 
-    fn database(&self) -> Result<&Database, StoreError> {
-        self.database.as_ref().ok_or_else(|| StoreError::Unavailable("the file is closed".into()))
-    }
-
-    fn content(&self) -> Result<Content, StoreError> {
-        let database = self.database()?;
-        contained(|| {
-            let reading = database.begin_read().map_err(explain)?;
-            let table = match reading.open_table(SUMMARIES) {
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Content::default()),
-                other => other.map_err(explain)?,
-            };
-            let key = |entry: Option<(redb::AccessGuard<u64>, _)>| entry.map(|(key, _)| key.value());
-            let first = key(table.first().map_err(explain)?);
-            let last = key(table.last().map_err(explain)?);
-            Ok(Content {
-                first: first.unwrap_or(0),
-                next: last.map_or(0, |last| last.saturating_add(1)),
-                count: table.len().map_err(explain)?,
-                damage: None,
-            })
-        })
-    }
-
-    /// Makes the changes; gives how many `trim` removed.
+    /// Makes the changes and returns how many summaries `trim` removed.
     ///
     /// # Errors
-    /// If they are not on disk for certain. The store is of no use afterwards and has to be opened anew.
-    pub fn change(&mut self, change: &Change) -> Result<u64, StoreError> {
-        let large = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > LARGE);
-        if change.empties && large {
-            return self.begin_anew();
+    /// If they are not on the medium for certain. The store is of no use afterwards and has to be opened again.
+    pub fn change(&mut self, change: &StoreChange) -> Result<u64, StoreError> {
+        self.check()?;
+        let mut trimmed: Vec<u64> = Vec::new();
+        if let Some((keys, most)) = &change.trim {
+            trimmed.extend(self.live.range(keys.clone()).take(*most as usize));
         }
-        match self.transact(change) {
-            // On a full disk there may be no room to note that something is removed.
-            Err(StoreError::Unavailable(_)) if change.empties => self.begin_anew(),
-            other => other,
+        let mut removed: Vec<u64> = change.remove.iter().copied().chain(trimmed.iter().copied()).collect();
+        removed.sort_unstable();
+        removed.retain(|key| self.live.remove(key));
+        // Segments first: on a full disk that makes the room in which to note the rest.
+        self.delete_oldest();
+        // Those of segments that are gone need no note.
+        let first = self.segments[0].first;
+        removed.retain(|key| *key >= first);
+        let oldest = self.live.first().copied().unwrap_or(self.next);
+        let mut records = Vec::new();
+        if !removed.is_empty() {
+            records.push((None, encoded(&Record::Removal(ranges(&removed, oldest)))));
         }
+        for Stored { key, topic, body } in &change.put {
+            records.push((Some(*key), encoded(&Record::Summary { key: *key, topic, body })));
+        }
+        let full = records.iter().any(|(_, record)| self.at + record.len() > self.size);
+        if full && self.live.is_empty() && change.put.is_empty() {
+            // Nothing in the tail is needed: emptied in place, which a full disk allows, it needs no note either.
+            return self.clear().map(|()| trimmed.len() as u64).map_err(unavailable);
+        }
+        self.append(&records).map_err(unavailable)?;
+        Ok(trimmed.len() as u64)
     }
 
-    fn transact(&self, change: &Change) -> Result<u64, StoreError> {
-        let database = self.database()?;
-        contained(|| {
-            let writing = database.begin_write().map_err(explain)?;
-            let mut table = writing.open_table(SUMMARIES).map_err(explain)?;
-            for Stored { key, topic, body } in &change.put {
-                table.insert(key, (&**topic, &**body, check(*key, topic, body))).map_err(explain)?;
-            }
-            for key in &change.remove {
-                table.remove(key).map_err(explain)?;
-            }
-            let mut trimmed = 0;
-            if let Some((places, most)) = &change.trim {
-                let oldest = table.range(places.clone()).map_err(explain)?.take(*most as usize);
-                let oldest: Result<Vec<u64>, _> =
-                    oldest.map(|entry| entry.map(|(key, _)| key.value())).collect();
-                for key in oldest.map_err(explain)? {
-                    table.remove(key).map_err(explain)?;
-                    trimmed += 1;
+    /// Returns the first `most` summaries within the keys, and which of them cannot be read.
+    ///
+    /// # Errors
+    /// If the disk does not let them be read.
+    pub fn load(&mut self, keys: Range<u64>, most: usize) -> Result<Loaded, StoreError> {
+        self.check()?;
+        let mut wanted: VecDeque<u64> = self.live.range(keys).take(most).copied().collect();
+        let mut loaded = Loaded::default();
+        while let Some(&key) = wanted.front() {
+            let at = self.segments.partition_point(|segment| segment.next <= key);
+            let segment = self.segments.get(at).expect("every key in use lies in a segment");
+            let here = wanted.partition_point(|key| *key < segment.next);
+            let mut here: BTreeSet<u64> = wanted.drain(..here).collect();
+            let bytes = match std::fs::read(path(&self.folder, segment.number)) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                Err(error) => return Err(unavailable(error)),
+            };
+            for record in Records::of(&bytes).into_iter().flatten() {
+                if let Record::Summary { key, topic, body } = record
+                    && here.remove(&key)
+                {
+                    let (topic, body) = (topic.to_owned(), body.to_owned());
+                    loaded.summaries.push(Stored { key, topic, body });
                 }
             }
-            drop(table);
-            writing.commit().map_err(explain)?;
-            Ok(trimmed)
-        })
+            loaded.damaged.extend(here);
+        }
+        for key in &loaded.damaged {
+            self.live.remove(key);
+        }
+        Ok(loaded)
     }
 
-    /// The first `most` summaries within the places.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn load(&self, places: Range<u64>, most: usize) -> Result<Vec<Stored>, StoreError> {
-        let database = self.database()?;
-        contained(|| {
-            let reading = database.begin_read().map_err(explain)?;
-            let table = match reading.open_table(SUMMARIES) {
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-                other => other.map_err(explain)?,
-            };
-            let entries = table.range(places).map_err(explain)?.take(most);
-            entries
-                .map(|entry| {
-                    let (key, value) = entry.map_err(explain)?;
-                    let (key, (topic, body, sum)) = (key.value(), value.value());
-                    if sum != check(key, topic, body) {
-                        return Err(StoreError::Damaged(format!("the check sum of entry {key} is wrong")));
-                    }
-                    Ok(Stored { key, topic: topic.to_owned(), body: body.to_owned() })
-                })
-                .collect()
-        })
+    /// Whether the files are still where they were: a write to one that was deleted would be lost without an error.
+    fn check(&self) -> Result<(), StoreError> {
+        let path = path(&self.folder, self.segments.back().expect("one segment always stays").number);
+        let same = match (self.tail.metadata(), std::fs::metadata(&path)) {
+            (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+            (_, Err(error)) if error.kind() == ErrorKind::NotFound => false,
+            (Err(error), _) | (_, Err(error)) => return Err(unavailable(error)),
+        };
+        if same { Ok(()) } else { Err(StoreError::Lost(path.display().to_string())) }
     }
 
-    fn begin_anew(&mut self) -> Result<u64, StoreError> {
-        self.shut();
-        std::fs::remove_file(&self.path).map_err(|error| explain(StorageError::Io(error)))?;
-        self.database = Some(contained(|| create(&self.path))?);
-        Ok(0)
-    }
-
-    fn shut(&mut self) {
-        let database = self.database.take();
-        // What was committed is on disk. What closing writes besides spares the next start a check of the file.
-        if let Err(error) =
-            contained(|| database.map_or(Ok(()), |database| database.close().map_err(explain)))
-        {
-            log::debug!("closing {}: {error}", self.path.display());
+    /// Deletes the segments of which nothing is needed any more. The removals noted in them concern themselves and older
+    /// ones, so that going from the oldest on keeps every note that is needed.
+    fn delete_oldest(&mut self) {
+        while self.segments.len() > 1 && self.live.first().is_none_or(|key| *key >= self.segments[0].next) {
+            let path = path(&self.folder, self.segments[0].number);
+            if let Err(error) = std::fs::remove_file(&path) {
+                log::debug!("failed to delete {}: {error}", path.display());
+                return;
+            }
+            self.segments.pop_front();
         }
     }
-}
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.shut();
+    /// Writes records, those of summaries with their keys; each segment is synchronized once.
+    fn append(&mut self, records: &[(Option<u64>, Vec<u8>)]) -> io::Result<()> {
+        let mut batch = Vec::new();
+        for (key, record) in records {
+            if self.at + batch.len() + record.len() > self.size {
+                self.write(&batch)?;
+                batch.clear();
+                self.begin_segment(record.len())?;
+            }
+            batch.extend(record);
+            if let Some(key) = key {
+                self.live.insert(*key);
+                self.next = key + 1;
+                self.segments.back_mut().expect("one segment always stays").next = self.next;
+            }
+        }
+        self.write(&batch)
+    }
+
+    fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.tail.write_all_at(batch, self.at as u64)?;
+        self.tail.sync_data()?;
+        self.at += batch.len();
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, record: usize) -> io::Result<()> {
+        let number = self.segments.back().expect("one segment always stays").number + 1;
+        (self.tail, self.size) = create(&self.folder, number, record)?;
+        self.at = HEADER.len();
+        self.segments.push_back(Segment { number, first: self.next, next: self.next });
+        Ok(())
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        blank(&self.tail, HEADER.len(), self.at)?;
+        self.at = HEADER.len();
+        Ok(())
     }
 }
 
-/// Renames a damaged file, so that a new one can be begun and somebody may still look into the old one.
-pub(in crate::publish) fn put_aside(directory: &Path) -> Result<(), StoreError> {
-    let renamed = std::fs::rename(directory.join(FILE), directory.join(DAMAGED));
-    renamed.map_err(|error| explain(StorageError::Io(error)))
+fn encoded(record: &Record) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    bytes
 }
 
-fn check(key: u64, topic: &str, body: &str) -> u64 {
-    let digest =
-        Sha256::new().chain_update(key.to_le_bytes()).chain_update(topic).chain_update(body).finalize();
-    u64::from_le_bytes(digest[..8].try_into().expect("a SHA-256 has 32 bytes"))
-}
-
-fn create(path: &Path) -> Result<Database, StoreError> {
-    // Who was there when is nobody else's business.
-    let file: std::io::Result<File> =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = file.map_err(|error| explain(StorageError::Io(error)))?;
-    let backend = FileBackend::new(file).map_err(explain)?;
-    Builder::new().set_cache_size(CACHE).create_with_backend(backend).map_err(explain)
-}
-
-fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    contain(work).unwrap_or_else(|panic| Err(StoreError::Damaged(panic)))
-}
-
-/// Tells a damaged file from a disk that does not do what it should.
-fn explain(error: impl Into<redb::Error>) -> StoreError {
-    use redb::Error;
-    let error = error.into();
-    match &error {
-        Error::Corrupted(_)
-        | Error::UpgradeRequired(_)
-        | Error::TableTypeMismatch { .. }
-        | Error::TableIsMultimap(_)
-        | Error::TypeDefinitionChanged { .. } => StoreError::Damaged(error.to_string()),
-        Error::Io(io) => match io.kind() {
-            // What redb calls a file that is none of its own, or shorter than it says.
-            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreError::Damaged(io.to_string()),
-            _ => StoreError::Unavailable(io.to_string()),
-        },
-        Error::DatabaseAlreadyOpen => StoreError::Unavailable(
-            "another process has it open; give each emotiond a state directory of its own".into(),
-        ),
-        _ => StoreError::Unavailable(error.to_string()),
+/// The keys, which rise, as ranges. Whatever lies before `oldest` is not in use: gaps there need no range of their own.
+fn ranges(keys: &[u64], oldest: u64) -> Vec<Range<u64>> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for &key in keys {
+        match ranges.last_mut() {
+            Some(last) if last.end == key || key < oldest => last.end = key + 1,
+            _ => ranges.push(key..key + 1),
+        }
     }
+    ranges
+}
+
+fn unavailable(error: impl Into<io::Error>) -> StoreError {
+    StoreError::Unavailable(error.into().to_string())
 }
 
 #[cfg(test)]

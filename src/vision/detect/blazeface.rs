@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use image::RgbImage;
 
-use super::decode::{Decoder, VALUES};
+use super::decode::{AnchorDecoder, VALUES};
 use super::{FaceDetector, anchors, nms};
 use crate::capture::frame::warp::{Fit, Letterbox};
 use crate::inference::manifest::{Manifest, Task};
@@ -18,7 +18,7 @@ pub struct BlazeFace {
     network: Network,
     boxes: usize,
     scores: usize,
-    decoder: Decoder,
+    decoder: AnchorDecoder,
     overlap: f32,
     letterbox: Letterbox,
     raw_boxes: Vec<f32>,
@@ -39,8 +39,13 @@ impl BlazeFace {
         };
         let (width, height) = (manifest.input.width, manifest.input.height);
         let centers = anchors::anchors(width, height, &detector.strides, detector.anchors_per_layer);
-        let decoder =
-            Decoder::new(centers, (width, height), detector.scale, detector.score_clip, detector.min_score);
+        let decoder = AnchorDecoder::new(
+            centers,
+            (width, height),
+            detector.scale,
+            detector.score_clip,
+            detector.min_score,
+        );
         let network = Network::load(manifest)?;
         let boxes = network.find_output(&detector.boxes)?;
         let scores = network.find_output(&detector.scores)?;

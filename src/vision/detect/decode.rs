@@ -11,7 +11,7 @@ const REACH: f32 = 16.0;
 
 /// What turns regressed values into input pixels.
 #[derive(Clone, Debug)]
-pub struct Decoder {
+pub struct AnchorDecoder {
     /// Anchor centres in input pixels.
     anchors: Vec<Point>,
     /// Input pixels a regressed unit.
@@ -23,7 +23,7 @@ pub struct Decoder {
     min_logit: f32,
 }
 
-impl Decoder {
+impl AnchorDecoder {
     /// A decoder for anchors given as fractions of an input of `width` × `height` pixels.
     ///
     /// `scale` is what regressed values are divided by to become fractions of the input; scores are clipped to
@@ -95,8 +95,8 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    fn decoder() -> Decoder {
-        Decoder::new(vec![Point { x: 0.25, y: 0.75 }; 3], (128, 128), 128.0, 100.0, 0.5)
+    fn decoder() -> AnchorDecoder {
+        AnchorDecoder::new(vec![Point { x: 0.25, y: 0.75 }; 3], (128, 128), 128.0, 100.0, 0.5)
     }
 
     fn raw() -> [f32; VALUES] {

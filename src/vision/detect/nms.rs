@@ -11,7 +11,7 @@ pub fn merge(candidates: &mut Vec<Face>, overlap: f32, faces: &mut Vec<Face>) {
     // Stable, so that equal scores stay in the order of the anchors and the result does not depend on the sort.
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     while let Some(best) = candidates.first().copied() {
-        let mut mean = Mean::default();
+        let mut mean = WeightedFace::default();
         candidates.retain(|candidate| {
             // The best one itself always goes, even with a box so thin that rounding makes its area zero.
             let same = candidate.bounds == best.bounds || candidate.bounds.iou(&best.bounds) > overlap;
@@ -26,13 +26,13 @@ pub fn merge(candidates: &mut Vec<Face>, overlap: f32, faces: &mut Vec<Face>) {
 
 /// The score-weighted mean of boxes and keypoints.
 #[derive(Default)]
-struct Mean {
+struct WeightedFace {
     weight: f32,
     bounds: [f32; 4],
     keypoints: [Point; 6],
 }
 
-impl Mean {
+impl WeightedFace {
     fn add(&mut self, face: &Face) {
         let Rect { x, y, width, height } = face.bounds;
         self.weight += face.score;

@@ -14,7 +14,8 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::{DecodeError, MAX_PIXELS, resize};
+use super::pixels::resize;
+use super::{DecodeError, MAX_PIXELS};
 use crate::capture::frame::Frame;
 use crate::capture::frame::mjpeg::{self, Outline};
 use crate::exit::panics;

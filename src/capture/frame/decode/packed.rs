@@ -1,6 +1,7 @@
 //! Formats with all samples of a pixel side by side.
 
-use super::{Layout, chroma, pixel};
+use super::Layout;
+use super::pixels::{chroma, pixel};
 
 pub(super) fn yuyv(layout: &Layout, bytes: &[u8], rgb: &mut [u8]) {
     packed_422(layout, bytes, rgb, |[y0, u, y1, v]| [y0, y1, u, v]);

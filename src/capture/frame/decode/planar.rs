@@ -1,6 +1,7 @@
 //! 4:2:0 formats: a plane of luma, and chroma at half the size in both directions.
 
-use super::{Layout, chroma, pixel};
+use super::Layout;
+use super::pixels::{chroma, pixel};
 
 /// Luma, then U and V interleaved with the same stride.
 pub(super) fn nv12(layout: &Layout, bytes: &[u8], rgb: &mut [u8]) {

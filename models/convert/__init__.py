@@ -1,9 +1,0 @@
-"""From HSEmotion / EmotiEffLib's published files to int8 TensorFlow Lite with a manifest.
-
-`python -m models.convert FILE` converts one published file, `python -m models.convert.prove` shows the same path at
-work on networks of the same architectures, trained on drawn faces. See README.md beside this file.
-"""
-
-
-class ConversionError(Exception):
-    """Something about the given file or options that its user can mend; the text says what and how."""

@@ -1,0 +1,129 @@
+"""TensorFlow Lite files as bytes: reading weights and operators, and moving weights inside the flatbuffer.
+
+ai-edge-quantizer writes weights after the flatbuffer's end and points to them with `Buffer.offset/size`. The C library
+of TensorFlow Lite 2.17 does not follow these: it fails with "Input tensor N lacks data" when tensors are allocated.
+"""
+
+from collections import Counter
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+IDENTIFIER = b"TFL3"
+ALIGNMENT = 16  # of weights; the schema's `force_align`, which the generated Python code does not keep
+
+_LAYERS = {
+    schema.BuiltinOperator.CONV_2D: "plain",
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: "depthwise",
+    schema.BuiltinOperator.FULLY_CONNECTED: "dense",
+}
+_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+_FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
+_STORED = {
+    schema.TensorType.FLOAT32: np.float32, schema.TensorType.INT8: np.int8, schema.TensorType.INT32: np.int32,
+}
+
+
+class _AlignedBuffer(schema.BufferT):
+    """A buffer whose bytes start at a multiple of ALIGNMENT in the file."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        content = None
+        if self.data is not None and len(self.data):
+            raw = bytes(self.data)
+            builder.StartVector(1, len(raw), ALIGNMENT)
+            builder.head -= len(raw)
+            builder.Bytes[builder.head : builder.head + len(raw)] = raw
+            content = builder.EndVector()
+        schema.BufferStart(builder)
+        if content is not None:
+            schema.BufferAddData(builder, content)
+        return schema.BufferEnd(builder)
+
+
+def read_model(content: bytes) -> schema.ModelT:
+    """The file as objects. Raises `ValueError` if it is another format, damaged or cut short."""
+    if content[4:8] != IDENTIFIER:
+        raise ValueError(f"not a TensorFlow Lite file: identifier {content[4:8]!r}, expected {IDENTIFIER!r}")
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    except Exception as error:  # the generated reader checks nothing: what damage leads to is any exception at all
+        raise ValueError(
+            f"damaged or cut short: {len(content)} bytes do not read as a TensorFlow Lite file ({error}); "
+            "fetch or export it again"
+        ) from error
+    for i in outside_buffers(model):
+        end = model.buffers[i].offset + model.buffers[i].size
+        if end > len(content):
+            raise ValueError(
+                f"cut short: the weights of buffer {i} end at byte {end} of a file of {len(content)}; "
+                "fetch or export it again"
+            )
+    return model
+
+
+def outside_buffers(model: schema.ModelT) -> list[int]:
+    """Indices of the buffers whose bytes lie after the flatbuffer (offsets 0 and 1 mean inside or empty)."""
+    return [i for i, buffer in enumerate(model.buffers or ()) if buffer.offset > 1]
+
+
+def inline_buffers(content: bytes) -> bytes:
+    """The same model with every buffer inside the flatbuffer."""
+    model = read_model(content)
+    outside = set(outside_buffers(model))
+    for i, buffer in enumerate(model.buffers):
+        model.buffers[i] = _AlignedBuffer()
+        model.buffers[i].data = content[buffer.offset : buffer.offset + buffer.size] if i in outside else buffer.data
+    builder = flatbuffers.Builder(len(content) + 4096)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def operators(content: bytes) -> tuple[Counter, Counter]:
+    """How often each operator occurs, and, apart, those that compute in floating point."""
+    model = read_model(content)
+    graph = model.subgraphs[0]
+    every, floating = Counter(), Counter()
+    for operator in graph.operators:
+        name = _NAMES[_kind(model, operator)]
+        every[name] += 1
+        if any(graph.tensors[i].type in _FLOATS for i in operator.outputs):
+            floating[name] += 1
+    return every, floating
+
+
+def layers(content: bytes) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Weights and biases, float32, of a float or int8 model's convolutions and dense layers, in the order of its
+    operators. Raises `ValueError` if one of them has no constant weight or bias."""
+    model = read_model(content)
+    graph = model.subgraphs[0]
+    found = {kind: [] for kind in _LAYERS.values()}
+    for operator in graph.operators:
+        kind = _LAYERS.get(_kind(model, operator))
+        if kind:
+            inputs = list(operator.inputs[1:3])
+            if len(inputs) < 2 or -1 in inputs:  # -1: an input that may be left out, and is
+                raise ValueError(f"{kind} layer {len(found[kind])} has no bias")
+            weight, bias = (_real(model, graph.tensors[i]) for i in inputs)
+            found[kind].append((weight, bias))
+    return found
+
+
+def _kind(model: schema.ModelT, operator: schema.OperatorT) -> int:
+    """A `BuiltinOperator`; old files hold it in the deprecated field alone, which ends at 127."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def _real(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
+    data = model.buffers[tensor.buffer].data
+    if tensor.type not in _STORED or data is None:
+        raise ValueError(f"{tensor.name!r} is no constant of float32, int8 or int32")
+    values = np.frombuffer(bytes(data), _STORED[tensor.type]).reshape(tensor.shape)
+    steps = tensor.quantization
+    if steps is None or steps.scale is None or not len(steps.scale):
+        return values.astype(np.float32)
+    shape = [1] * values.ndim
+    shape[steps.quantizedDimension] = len(steps.scale)
+    return ((values - np.reshape(steps.zeroPoint, shape)) * np.reshape(steps.scale, shape)).astype(np.float32)

@@ -1,0 +1,33 @@
+//! What vision needs to know of the configuration.
+
+use std::time::Duration;
+
+use emotiond_core::report::summary::SummarySettings;
+use emotiond_core::track::TrackerSettings;
+
+use super::Settings;
+use crate::vision::VisionSettings;
+
+impl Settings {
+    /// What vision needs to know of them.
+    #[must_use]
+    pub fn vision(&self) -> VisionSettings {
+        // Two frames may be missed before a face is no longer there.
+        let three_frames = Duration::from_secs_f64(3.0 / self.camera.mode.rate);
+        let tracker = TrackerSettings::default();
+        let tracker = TrackerSettings { limit: tracker.limit.max(three_frames), ..tracker };
+        let summary = SummarySettings {
+            window: self.window,
+            hold: SummarySettings::default().hold.max(three_frames),
+            policy: self.privacy.policy,
+            ..SummarySettings::default()
+        };
+        VisionSettings {
+            min_face: self.min_face,
+            smoothing: self.smoothing,
+            tracker,
+            summary,
+            triggers: self.triggers.clone(),
+        }
+    }
+}

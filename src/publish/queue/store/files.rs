@@ -1,0 +1,82 @@
+//! The files of the queue: their names, how they are made, cleared and set aside.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::super::segment::{self, HEADER};
+
+/// The extension of a file that cannot be read.
+pub(super) const DAMAGED: &str = "damaged";
+/// Zeros are written in pieces of a page. One large write would make the kernel keep the segment in large units, which
+/// some file systems write back whole for each record.
+const PAGE: usize = 4096;
+
+pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}.log"))
+}
+
+/// The numbers of the segments in the folder, oldest first.
+pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Who was there when is nobody else's business: files are the daemon's user's alone.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Makes a segment with room for a record of `record` bytes, and returns it with its size.
+pub(super) fn create(folder: &Path, number: u64, record: usize) -> io::Result<(File, usize)> {
+    let path = path(folder, number);
+    let size = segment::SIZE.max((HEADER.len() + record).next_multiple_of(PAGE));
+    let fill = || {
+        let mut file = open(&path)?;
+        file.set_len(0)?;
+        let mut page = [0; PAGE];
+        page[..HEADER.len()].copy_from_slice(HEADER);
+        for _ in 0..size / PAGE {
+            file.write_all(&page)?;
+            page = [0; PAGE];
+        }
+        file.sync_all()?;
+        File::open(folder)?.sync_all()?;
+        Ok(file)
+    };
+    fill().map(|file| (file, size)).inspect_err(|_| {
+        // In part it is of no use, and takes what is left of a full disk.
+        let _absent = std::fs::remove_file(&path);
+    })
+}
+
+/// Overwrites a part of a file with zeros.
+pub(super) fn blank(file: &File, from: usize, to: usize) -> io::Result<()> {
+    file.write_all_at(&vec![0; to.saturating_sub(from)], from as u64)?;
+    file.sync_data()
+}
+
+/// Renames a file that is not a segment, so that somebody may still look into it, and returns what to say about it. An
+/// older file of that kind is deleted, so that there is one at most.
+pub(super) fn set_aside(path: &Path, bytes: &[u8]) -> io::Result<Option<String>> {
+    if bytes.iter().all(|byte| *byte == 0) {
+        // The power failed while it was being made.
+        return std::fs::remove_file(path).map(|()| None);
+    }
+    let aside = path.with_extension(DAMAGED);
+    for old in std::fs::read_dir(path.parent().unwrap_or(Path::new(".")))? {
+        let old = old?.path();
+        if old.extension().is_some_and(|extension| extension == DAMAGED) {
+            std::fs::remove_file(old)?;
+        }
+    }
+    std::fs::rename(path, &aside)?;
+    let (path, aside) = (path.display(), aside.display());
+    Ok(Some(format!("{path} is not a queue file of this version: it is now {aside}")))
+}

@@ -1,0 +1,87 @@
+//! What lasts from one reload of the configuration to the next.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::{Duration, Instant, SystemTime};
+
+use emotiond_core::Moment;
+
+use super::event::Event;
+use super::reports::Reports;
+use super::status::Status;
+use super::vision_worker::NominalClock;
+use crate::capture::{Properties, Timeline};
+use crate::clock::{Clock, ManualClock, SystemClock};
+
+/// Events that may wait: more means that the daemon's loop hangs, and then vision has to hang with it, so that the
+/// watchdog sees it.
+const EVENTS: usize = 256;
+
+/// What lasts as long as the process does.
+pub struct Session {
+    /// Numbers and stamps what is published.
+    pub reports: Reports,
+    /// The counters.
+    pub status: Arc<Status>,
+    /// Whether the camera is closed on request.
+    pub paused: bool,
+    /// Where everything that happens arrives.
+    pub events: Receiver<Event>,
+    /// The other end, for whoever has something to tell.
+    pub sender: SyncSender<Event>,
+    /// The clock of live sources.
+    live: Arc<SystemClock>,
+    /// The clock of the recording that runs, and where the windows before it ended.
+    nominal: Option<ManualClock>,
+    /// When the last window of the configuration before this one ended, on the clock that it went by.
+    ended: Option<Moment>,
+}
+
+impl Session {
+    /// A session of the device of that name.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub fn new(device: &str) -> anyhow::Result<Self> {
+        let (sender, events) = mpsc::sync_channel(EVENTS);
+        Ok(Self {
+            reports: Reports::new(device)?,
+            status: Arc::new(Status::new(Instant::now())),
+            paused: false,
+            events,
+            sender,
+            live: Arc::new(SystemClock::new()),
+            nominal: None,
+            ended: None,
+        })
+    }
+
+    /// The clock for a source, and the moment at which its first window begins: where the last one of an earlier
+    /// configuration ended, if that went by the same clock.
+    pub fn clock(&mut self, source: &Properties) -> (Arc<dyn Clock>, Option<NominalClock>, Moment) {
+        match source.timeline {
+            Timeline::Live => {
+                if self.nominal.take().is_some() {
+                    self.ended = None;
+                }
+                let clock: Arc<dyn Clock> = Arc::clone(&self.live) as _;
+                let start = self.ended.unwrap_or_else(|| clock.now());
+                (clock, None, start)
+            }
+            Timeline::Nominal { fps } => {
+                if self.nominal.is_none() {
+                    self.ended = None;
+                }
+                let clock = self.nominal.get_or_insert_with(|| ManualClock::new(SystemTime::now())).clone();
+                let start = self.ended.unwrap_or_else(|| clock.now());
+                let frame = Duration::from_secs_f64(1.0 / fps);
+                (Arc::new(clock.clone()), Some(NominalClock { clock, frame }), start)
+            }
+        }
+    }
+
+    /// Takes note of where the last window ended; `None` if that is not known.
+    pub fn windows_ended(&mut self, at: Option<Moment>) {
+        self.ended = at;
+    }
+}
