@@ -117,7 +117,7 @@ fn face_line(face: &Face, scores: Option<&Scores>) -> FaceLine {
     }
 }
 
-/// Digits that mean something; the rest only makes lines long.
+/// Rounded to so many decimals; more would say nothing about a face.
 fn digits(value: f32, places: i32) -> f64 {
     let scale = 10_f64.powi(places);
     (f64::from(value) * scale).round() / scale

@@ -38,7 +38,7 @@ impl Flip {
     }
 }
 
-/// Reads emotion off a face.
+/// Estimates the emotion that a face shows.
 pub trait EmotionModel: Send {
     /// What the model can say.
     fn vocabulary(&self) -> Arc<Vocabulary>;
@@ -49,7 +49,7 @@ pub trait EmotionModel: Send {
     /// If the network cannot be run.
     fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Scores>;
 
-    /// The mean of both looks: twice the work of [`read`](Self::read), for a picture that has no next one.
+    /// The mean of the plain and the mirrored reading: twice the work of [`read`](Self::read), for a single picture.
     ///
     /// # Errors
     /// If the network cannot be run.
@@ -59,7 +59,7 @@ pub trait EmotionModel: Send {
         Ok(scores)
     }
 
-    /// Forgets what is left in memory of the last face.
+    /// Overwrites what is left in memory of the last face.
     fn scrub(&mut self) {}
 }
 
@@ -137,7 +137,7 @@ impl EmotionModel for TfliteEmotion {
     }
 }
 
-/// Turns each row of packed RGB pixels round: what [`Flip::Mirrored`] shows.
+/// Mirrors each row of packed RGB pixels: what [`Flip::Mirrored`] shows.
 pub fn mirror(pixels: &mut [u8], width: usize) {
     let (pixels, _) = pixels.as_chunks_mut::<3>();
     pixels.chunks_exact_mut(width).for_each(<[_]>::reverse);

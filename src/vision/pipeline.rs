@@ -1,5 +1,5 @@
-//! Everything between a frame and a summary, one step a frame. Pure of devices and networks: models come in as traits,
-//! time comes in as an argument, and what goes out is numbers.
+//! Everything between a frame and a summary, one step a frame. It knows neither devices nor connections: models come
+//! in as traits, time comes in as an argument, and what goes out is numbers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ pub enum Outcome {
 pub struct Vision {
     detector: Box<dyn FaceDetector>,
     emotion: Option<Box<dyn EmotionModel>>,
-    /// How the faces of the next frame are looked at: in turns, and smoothing makes the mean of it.
+    /// How the faces of the next frame are shown to the model: alternately, so that smoothing averages both.
     flip: Flip,
     vocabulary: Arc<Vocabulary>,
     settings: VisionSettings,

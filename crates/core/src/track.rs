@@ -56,7 +56,7 @@ struct Track {
     missed: u32,
 }
 
-/// Gives faces their tracks.
+/// Assigns faces to tracks.
 #[derive(Debug)]
 pub struct Tracker {
     settings: TrackerSettings,

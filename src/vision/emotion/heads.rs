@@ -35,10 +35,10 @@ pub fn values(head: &Head) -> Option<usize> {
 /// their [`vocabulary`].
 ///
 /// # Errors
-/// If a network gave something that is not a number, or a distribution without mass.
+/// If an output is not a number, or no expression has any probability.
 pub fn read(heads: &[Head], vocabulary: &Arc<Vocabulary>, values: &[&[f32]]) -> Result<Scores> {
     if values.iter().copied().flatten().any(|value| value.is_nan()) {
-        bail!("the network gave something that is not a number; its file may be damaged");
+        bail!("an output of the network is not a number; its file may be damaged");
     }
     let mut scores = vec![0.0; vocabulary.scores()];
     for ((head, values), (_, range)) in heads.iter().zip(values).zip(vocabulary.heads()) {
@@ -101,7 +101,7 @@ fn distribution(
     }
     let sum: f32 = probabilities.iter().sum();
     if !(sum > 0.0 && sum.is_finite()) {
-        bail!("the network gave no probability to any expression: {values:?}");
+        bail!("the network's output has no probability for any expression: {values:?}");
     }
     for probability in &mut probabilities {
         *probability /= sum;

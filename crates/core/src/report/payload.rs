@@ -2,7 +2,7 @@
 //!
 //! The wall clock is read once a message, here, into a [`Stamp`]; what happened earlier is dated back from it by its age
 //! on the monotonic clock. So a window's length on the wire is right even if the wall clock was stepped within it, and
-//! a clock that was set right late dates even the windows before that rightly, if they are published after it.
+//! a clock that is corrected late dates even earlier windows correctly, if they are published after the correction.
 //! Sequence numbers have no gaps within a boot; neighbouring windows are known by them, not by equal time stamps, which
 //! may differ by a step or by a rounded millisecond.
 

@@ -23,7 +23,7 @@
 //! # No window lost or doubled
 //!
 //! Time is settled once: a cursor goes from the start to the end of the run, and every crossing of a window's end emits
-//! that window. An event of the past (a frame that was in the works) is taken as of the cursor. After a stall of more
+//! that window. An event of the past (a frame that was still being analysed) counts as of the cursor. After a stall of more
 //! than [`SummarySettings::backlog`] windows those without any observation are merged into one gap, which is seen by
 //! its length and by its camera state: the windows together still cover the time without hole or overlap.
 
@@ -162,7 +162,7 @@ struct HeldFace {
     scores: Option<Scores>,
 }
 
-/// Turns scenes and camera states into one summary a window.
+/// Turns analysed frames and camera states into one summary a window.
 #[derive(Debug)]
 pub struct Windows {
     settings: SummarySettings,
@@ -221,8 +221,8 @@ impl Windows {
         self.held = Some((faces, self.cursor + self.settings.hold));
     }
 
-    /// Takes in a change of the camera's state (or its confirmation, which changes nothing). News older than the last
-    /// change, as from a frame that was in the works when the camera was closed, are no news.
+    /// Takes in a change of the camera's state (or its confirmation, which changes nothing). One that is older
+    /// than the last change, as from a frame that was still being analysed when the camera was closed, is ignored.
     pub fn camera(&mut self, at: Moment, state: CameraState) {
         self.settle(at);
         if state != self.camera && at >= self.camera_since {

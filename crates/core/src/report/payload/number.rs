@@ -1,4 +1,4 @@
-//! Numbers with the digits that mean something: a model of 60 % accuracy has no use for sixteen.
+//! Numbers rounded for the wire: the scores of a model that is right 60 % of the time do not justify sixteen digits.
 
 use alloc::vec::Vec;
 

@@ -65,7 +65,7 @@ impl Topic {
     }
 
     /// Whether the broker keeps the last message for those who subscribe later. True for states only: a summary or an
-    /// event that is repeated to a late subscriber would look like news.
+    /// event that is repeated to a late subscriber would look new.
     #[must_use]
     pub fn retained(&self) -> bool {
         matches!(self, Self::Status | Self::Info | Self::PauseState)

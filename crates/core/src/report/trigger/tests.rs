@@ -41,7 +41,7 @@ fn analysis(happiness: &[f32]) -> FrameAnalysis {
     FrameAnalysis { at: ms(0), faces, skipped: Skipped::default() }
 }
 
-/// Feeds a value every `step` milliseconds and gives what happened: phase and milliseconds.
+/// Feeds a value every `step` milliseconds and returns what happened: phase and milliseconds.
 fn play(settings: TriggerSettings, step: u64, values: &[f32]) -> Vec<(Phase, u64)> {
     let mut triggers = Triggers::new(vec![settings], Duration::from_millis(2000));
     let mut events = Vec::new();
