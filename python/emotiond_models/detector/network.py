@@ -9,6 +9,9 @@ Three things differ from the published network, none of them in what it computes
 - it takes RGB;
 - the first convolution pads right and below, as TensorFlow Lite does it, instead of left and above. That moves
   everything by one pixel, which the biases of the positions take back.
+
+The *patch* network is the one that ships: two fifths of YuNet's work lies in its layers at half the picture's size, which
+one 4×4 convolution of stride 4 replaces.
 """
 
 from pathlib import Path
@@ -19,10 +22,9 @@ from torch import nn
 
 from .decode import CHANNELS, STRIDES
 
-# Units between one halving of the picture and the next; the last three groups end in the levels.
-TRUNK = (1, 4, 2, 2, 2)
+# Units between one halving and the next, from the stem on; the last three groups end in the levels.
+PUBLISHED, PATCH = (1, 4, 2, 2, 2), (2, 2, 2, 2)
 LEVELS = 3
-NECK_END = sum(TRUNK) + LEVELS
 HEADS = ("cls", "bbox", "obj", "kps")  # the order in which the ONNX file computes them
 PLACES = {"cls": slice(0, 1), "obj": slice(1, 2), "bbox": slice(2, 6), "kps": slice(6, 16)}
 POSITIONS = (2, 3, *range(6, 16))  # channels that hold a position
@@ -41,12 +43,13 @@ class Exact:
 class YuNet(nn.Module):
     """From RGB 0..255 `[n, 3, h, w]`, sides multiples of 32, to `[n, 16, h / s, w / s]` for each stride s."""
 
-    def __init__(self, channels: list[tuple[int, int]]):
-        """`channels` of each unit: trunk, then neck from the coarsest level to the finest, then (YuNet-n alone) one unit
+    def __init__(self, channels: list[tuple[int, int]], trunk: tuple[int, ...] = PUBLISHED):
+        """`trunk` is PUBLISHED or PATCH; `channels` of each unit: trunk, then neck from the coarsest level to the finest, then (YuNet-n alone) one unit
         in front of the heads of each level from the finest to the coarsest.
         """
         super().__init__()
-        self.stem = nn.Conv2d(3, channels[0][0], 3, 2)
+        self.trunk, self.neck_end = trunk, sum(trunk) + LEVELS
+        self.stem = nn.Conv2d(3, channels[0][0], 4, 4) if trunk == PATCH else nn.Conv2d(3, channels[0][0], 3, 2)
         self.points = nn.ModuleList([nn.Conv2d(i, o, 1) for i, o in channels])
         self.depths = nn.ModuleList([nn.Conv2d(o, o, 3, padding=1, groups=o) for _, o in channels])
         width = channels[-1][1]
@@ -64,9 +67,9 @@ class YuNet(nn.Module):
             return steps.activation(f"depth{i}", F.relu(conv(f"depth{i}", self.depths[i], x)))
 
         x = steps.activation("input", x)
-        x = steps.activation("stem", F.relu(conv("stem", self.stem, F.pad(x, (0, 1, 0, 1)))))
+        x = steps.activation("stem", F.relu(conv("stem", self.stem, x if self.trunk == PATCH else F.pad(x, (0, 1, 0, 1)))))
         i, trunk = 0, []
-        for group, units in enumerate(TRUNK):
+        for group, units in enumerate(self.trunk):
             if group:
                 x = F.max_pool2d(x, 2)
             for _ in range(units):
@@ -79,10 +82,10 @@ class YuNet(nn.Module):
             x = finer + F.interpolate(neck[0], scale_factor=2.0, mode="nearest")
             neck.insert(0, unit(i, steps.activation(f"sum{i}", x)))
         out = []
-        shared = len(self.points) > NECK_END
+        shared = len(self.points) > self.neck_end
         for level, x in enumerate(neck):
             if shared:
-                x = unit(NECK_END + level, x)
+                x = unit(self.neck_end + level, x)
             x = conv(f"head_point{level}", self.head_points[level], x)
             x = conv(f"head_depth{level}", self.head_depths[level], steps.activation(f"head_point{level}", x))
             out.append(steps.activation(f"head_depth{level}", x))
@@ -106,7 +109,8 @@ def read_onnx(path: Path) -> YuNet:
     tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     convs = [(tensors[node.input[1]], tensors[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
     units = (len(convs) - 1) // 2 - LEVELS * len(HEADS)
-    if units not in (NECK_END, NECK_END + LEVELS) or len(convs) % 2 == 0:
+    neck_end = sum(PUBLISHED) + LEVELS
+    if units not in (neck_end, neck_end + LEVELS) or len(convs) % 2 == 0:
         raise ValueError(f"{path} has {len(convs)} convolutions, YuNet-s 53 and YuNet-n 59: is it the published file?")
     pairs = [(convs[1 + 2 * i], convs[2 + 2 * i]) for i in range((len(convs) - 1) // 2)]
     net = YuNet([(point[0].shape[1], point[0].shape[0]) for point, _ in pairs[:units]])

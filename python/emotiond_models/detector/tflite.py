@@ -12,7 +12,7 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 
 from .decode import STRIDES
-from .network import LEVELS, NECK_END, TRUNK, YuNet
+from .network import LEVELS, PATCH, YuNet
 from .rounding import Int8, weight_steps
 
 IDENTIFIER = b"TFL3"
@@ -83,6 +83,11 @@ class _Writer:
         q = (weight / scales.view(-1, 1, 1, 1)).round().clamp(-127, 127).to(torch.int8).numpy()
         depthwise = layer.groups > 1
         q = q.transpose(1, 2, 3, 0) if depthwise else q.transpose(0, 2, 3, 1)
+        stride = layer.stride[0]
+        if name == "stem" and self.net.trunk == PATCH:
+            # The patches' pixels become channels, and the convolution one of 1×1: for those XNNPACK needs, counted on
+            # Cortex-A53, a fifth of the instructions a multiplication that it needs for larger kernels.
+            x, q, stride = self.patches(x, stride), q.reshape(len(q), 1, 1, -1), 1
         total = scales.double().numpy() * self.steps.scale(x.steps)
         bias = np.rint(layer.bias.detach().double().numpy() / total)
         if np.abs(bias).max() >= 2**31:
@@ -90,7 +95,6 @@ class _Writer:
         w = self._tensor(f"{name}/weight", q.shape, schema.TensorType.INT8, scales, [0] * len(scales), q)
         self.graph.tensors[w].quantization.quantizedDimension = 3 if depthwise else 0
         b = self._tensor(f"{name}/bias", bias.shape, schema.TensorType.INT32, total, [0] * len(total), bias.astype(np.int32))
-        stride = layer.stride[0]
         out = self._activation(name, name, x.height // stride, x.width // stride, layer.out_channels)
         if depthwise:
             options = schema.DepthwiseConv2DOptionsT()
@@ -103,6 +107,15 @@ class _Writer:
         options.dilationWFactor = options.dilationHFactor = 1
         options.fusedActivationFunction = activation
         self._operator(code, [x.tensor, w, b], out.tensor, kind, options)
+        return out
+
+    def patches(self, x: _Made, side: int) -> _Made:
+        """Every square of side × side pixels as the channels of one, row by row."""
+        out = self._activation("patches", x.steps, x.height // side, x.width // side, x.channels * side * side)
+        options = schema.SpaceToDepthOptionsT()
+        options.blockSize = side
+        self._operator(schema.BuiltinOperator.SPACE_TO_DEPTH, [x.tensor], out.tensor,
+                       schema.BuiltinOptions.SpaceToDepthOptions, options)
         return out
 
     def unit(self, i: int, x: _Made) -> _Made:
@@ -141,7 +154,7 @@ class _Writer:
 _VERSIONS = {
     schema.BuiltinOperator.CONV_2D: 3, schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
     schema.BuiltinOperator.MAX_POOL_2D: 2, schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR: 2,
-    schema.BuiltinOperator.ADD: 2,
+    schema.BuiltinOperator.ADD: 2, schema.BuiltinOperator.SPACE_TO_DEPTH: 2,
 }
 
 
@@ -174,7 +187,7 @@ def write(net: YuNet, steps: Int8, width: int, height: int) -> bytes:
     writer = _Writer(net, steps, width, height)
     x = writer.conv(writer.input, "stem", RELU)
     i, trunk = 0, []
-    for group, units in enumerate(TRUNK):
+    for group, units in enumerate(net.trunk):
         if group:
             x = writer.halve(x)
         for _ in range(units):
@@ -188,8 +201,8 @@ def write(net: YuNet, steps: Int8, width: int, height: int) -> bytes:
     outputs = []
     for level in range(LEVELS):
         x = neck[level]
-        if len(net.points) > NECK_END:
-            x = writer.unit(NECK_END + level, x)
+        if len(net.points) > net.neck_end:
+            x = writer.unit(net.neck_end + level, x)
         x = writer.conv(writer.conv(x, f"head_point{level}", NONE), f"head_depth{level}", NONE)
         writer.graph.tensors[x.tensor].name = f"stride{STRIDES[level]}".encode()
         outputs.append(x)
