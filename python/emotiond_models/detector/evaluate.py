@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from . import sets
-from .decode import Detection, ious
+from .decode import Detection, candidates, ious, merge
 
 MIN_IOU = 0.3  # a labelled face is found if a detection overlaps it by more
 CLOSE_WIDTH = 150  # of 480 pixels: a close-up counts as found if a detection is at least as wide
@@ -53,6 +53,33 @@ def figures(detect: Detect, pictures: Sets, scores=SCORES) -> dict[float, dict[s
             "lettering": sum(d.score >= score for found in rows for d in found),
         }
     return out
+
+
+EYES = 8  # pixels between the eyes, at least, for a face's points to be compared
+
+
+def references(teacher, pictures: Sets) -> list[list[Detection]]:
+    """What YuNet-n in float (`targets.Teacher`) sees in the scenes at their own size, scores of 0.7 and more."""
+    found = []
+    for _, image, _ in pictures.scenes:
+        padded = np.pad(image, [(0, -image.shape[0] % 32), (0, -image.shape[1] % 32), (0, 0)])
+        found.append(merge(*candidates(teacher.levels(padded), 0.7)))
+    return found
+
+
+def point_errors(detect: Detect, pictures: Sets, seen: list[list[Detection]]) -> np.ndarray:
+    """For each reference face of a scene that a detection overlaps by half: the distances of its five points from the
+    reference's, in distances between the reference's eyes; `[n, 5]`.
+    """
+    errors = []
+    for (_, image, _), faces in zip(pictures.scenes, seen, strict=True):
+        found = detect(image, 0.5)
+        for face in faces if found else []:
+            eyes = np.linalg.norm(face.points[0] - face.points[1])
+            over = ious(face.box[None], np.array([d.box for d in found]))[0]
+            if eyes >= EYES and over.max() > 0.5:
+                errors.append(np.linalg.norm(found[over.argmax()].points - face.points, axis=1) / eyes)
+    return np.array(errors)
 
 
 def line(name: str, score: float, row: dict[str, float]) -> str:

@@ -121,12 +121,12 @@ def learn(net: YuNet, pools: Pools, minutes: float, save: Path, teacher: YuNet |
         x, wanted = pools.batch(BATCH)
         capture = _Capture(FEATURES, steps)
         parts = loss(net(x, capture), wanted)
-        if teacher is not None and done < 0.4:
+        if teacher is not None and done < 0.2:
             seen = _Capture(TEACHER_FEATURES)
             with torch.no_grad():
                 teacher(x, seen)
             features = (capture.kept - seen.kept).square().mean() / seen.kept.var()
-            parts["features"] = 8 * (1 - done / 0.4) * features
+            parts["features"] = 8 * (1 - done / 0.2) * features
         total = sum(parts.values())
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * min(1.0, (step + 1) / WARM) * (0.5 * (1 + math.cos(math.pi * done)) + 0.005)
