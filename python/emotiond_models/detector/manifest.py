@@ -6,6 +6,7 @@ from pathlib import Path
 WIDTH, HEIGHT = 256, 192
 NAME = "emotiond-face"
 FILE = f"{NAME}.tflite"
+MIN_SCORE = 0.45  # models/emotiond-face.md has the figures for others
 
 TEXT = """\
 # Faces in a whole picture, from about 15 pixels of the network's input to larger than the picture; models/emotiond-face.md.
@@ -16,8 +17,8 @@ kind = "face_detector"
 file = "{file}"
 sha256 = "{sha256}"
 licence = "Apache-2.0"
-source = "YuNet-n, ShiqiYu/libfacedetection.train commit 0047ac24, onnx/yunet_n_dynamic.onnx; changed and fine-tuned by python/emotiond_models/detector"
-training_data = ["WIDER FACE (research use; the published weights)", "ExpW face crops (research use)", "FER2013 (research use)"]
+source = "YuNet-s, ShiqiYu/libfacedetection.train commit 0047ac24, onnx/yunet_s_dynamic.onnx; its heads joined and made int8 by python/emotiond_models/detector"
+training_data = ["WIDER FACE (research use)"]
 
 [input]
 width = {width}
@@ -35,7 +36,7 @@ overlap = 0.3
 """
 
 
-def save(models: Path, content: bytes, min_score: float = 0.5) -> None:
+def save(models: Path, content: bytes, min_score: float = MIN_SCORE) -> None:
     digest = hashlib.sha256(content).hexdigest()
     (models / FILE).write_bytes(content)
     text = TEXT.format(name=NAME, file=FILE, sha256=digest, width=WIDTH, height=HEIGHT, min_score=min_score)

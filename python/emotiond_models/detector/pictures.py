@@ -1,9 +1,11 @@
 """Draws pictures to learn from: faces of all sizes on many grounds, and things that are no faces.
 
-The face crops are the only photographs; grounds are enlarged pieces of them and what is drawn here.
+Grounds are pieces of photographs from a folder, enlarged pieces of face crops, and what is drawn here. Photographs matter:
+a network that saw none took a hundred things for faces in scenes where YuNet took one.
 """
 
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -13,10 +15,13 @@ SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@&%8B0QOCGe§"
 
 
 class Painter:
-    """`crops` are RGB squares, `grey` uint8 `[n, 48, 48]`; pictures come out at `scale` times `width` × `height`."""
+    """`crops` are RGB squares, `grey` uint8 `[n, 48, 48]`, `photos` of any size and content; pictures come out at `scale`
+    times `width` × `height`.
+    """
 
-    def __init__(self, crops: list[np.ndarray], grey: np.ndarray, width: int, height: int, seed: int, scale: int = 2):
-        self.crops, self.grey = crops, grey
+    def __init__(self, crops: list[np.ndarray], grey: np.ndarray, photos: list[Image.Image], width: int, height: int, seed: int,
+                 scale: int = 2):
+        self.crops, self.grey, self.photos = crops, grey, photos
         self.width, self.height, self.scale = width, height, scale
         self.rng = np.random.default_rng(seed)
 
@@ -27,7 +32,7 @@ class Painter:
         if self.rng.random() < 0.25:  # another aspect ratio: black bars
             ratio = self.rng.choice([9 / 16, 3 / 4, 1.0, 16 / 9, 16 / 9])
             inner = (w, round(w / ratio)) if w / h < ratio else (round(h * ratio), h)
-        kind = self.rng.choice(["scene", "mosaic", "near", "nobody"], p=[0.5, 0.12, 0.23, 0.15])
+        kind = self.rng.choice(["scene", "mosaic", "near", "nobody", "photo"], p=[0.43, 0.07, 0.13, 0.09, 0.28])
         image = getattr(self, f"_{kind}")(*inner)
         if inner == (w, h):
             return image
@@ -95,6 +100,17 @@ class Painter:
         image.paste(self._face(side), (x, y))
         return image
 
+    def _photo(self, w: int, h: int) -> Image.Image:
+        """A piece of a photograph, whatever is on it."""
+        if not self.photos:
+            return self._ground(w, h)
+        photo = self.photos[self.rng.integers(len(self.photos))]
+        most = min(photo.width, photo.height * w / h)
+        width = most * self.rng.uniform(0.3, 1) if self.rng.random() < 0.7 else most
+        left, top = self.rng.uniform(0, photo.width - width), self.rng.uniform(0, photo.height - width * h / w)
+        image = photo.resize((w, h), Image.Resampling.BILINEAR, (left, top, left + width, top + width * h / w))
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.rng.random() < 0.5 else image
+
     def _nobody(self, w: int, h: int) -> Image.Image:
         image = self._ground(w, h)
         draw = ImageDraw.Draw(image)
@@ -122,6 +138,8 @@ class Painter:
             x += size * self.rng.uniform(0.6, 1.1)
 
     def _ground(self, w: int, h: int) -> Image.Image:
+        if self.photos and self.rng.random() < 0.6:
+            return self._photo(w, h)
         kind = self.rng.integers(4)
         if kind <= 1:  # an enlarged piece of a crop, on its head so that a face is none
             crop = Image.fromarray(self.crops[self.rng.integers(len(self.crops))])
@@ -145,6 +163,18 @@ class Painter:
                 shape = draw.rectangle if self.rng.random() < 0.6 else draw.ellipse
                 shape([x, y, x + a, y + b], tuple(int(v) for v in self.rng.integers(0, 256, 3)))
         return image
+
+
+def photographs(folder: Path, side: int = 1280, least: int = 200) -> list[Image.Image]:
+    """All photographs below a folder, RGB, shrunk to `side`; without icons and without the picture of the program's tests."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp") and "astronaut" not in path.name:
+            image = Image.open(path).convert("RGB")
+            if min(image.size) >= least:
+                image.thumbnail((side, side))
+                found.append(image)
+    return found
 
 
 def worn(image: Image.Image, rng: np.random.Generator) -> np.ndarray:

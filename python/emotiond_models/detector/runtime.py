@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from .decode import Detection, faces, letterbox
-
-MIN_SCORE = 0.5
+from .manifest import MIN_SCORE
 
 
 class Detector:

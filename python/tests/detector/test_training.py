@@ -29,7 +29,8 @@ class OneFace:
 def painter(seed=0):
     rng = np.random.default_rng(seed)
     crops = [rng.integers(0, 256, (112, 112, 3)).astype(np.uint8) for _ in range(3)]
-    return Painter(crops, rng.integers(0, 256, (2, 48, 48)).astype(np.uint8), WIDTH, HEIGHT, seed)
+    photos = [Image.fromarray(rng.integers(0, 256, (90, 300, 3)).astype(np.uint8))]
+    return Painter(crops, rng.integers(0, 256, (2, 48, 48)).astype(np.uint8), photos, WIDTH, HEIGHT, seed)
 
 
 def test_pictures_have_their_size_and_are_the_same_for_a_seed():
