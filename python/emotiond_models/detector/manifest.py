@@ -1,0 +1,44 @@
+"""The file's manifest, as docs/manifest.md describes it."""
+
+import hashlib
+from pathlib import Path
+
+WIDTH, HEIGHT = 256, 192
+NAME = "emotiond-face"
+FILE = f"{NAME}.tflite"
+MIN_SCORE = 0.45  # models/emotiond-face.md has the figures for others
+
+TEXT = """\
+# Faces in a whole picture, from about 15 pixels of the network's input to larger than the picture; models/emotiond-face.md.
+manifest = 1
+name = "{name}"
+version = "1.0.0"
+kind = "face_detector"
+file = "{file}"
+sha256 = "{sha256}"
+licence = "Apache-2.0"
+source = "YuNet-s, ShiqiYu/libfacedetection.train commit 0047ac24, onnx/yunet_s_dynamic.onnx; its heads joined and made int8 by python/emotiond_models/detector"
+training_data = ["WIDER FACE (research use)"]
+
+[input]
+width = {width}
+height = {height}
+color = "rgb"
+mean = [0.0]
+std = [1.0]
+
+[detector]
+decoder = "yunet"
+strides = [8, 16, 32]
+outputs = ["stride8", "stride16", "stride32"]
+min_score = {min_score}
+overlap = 0.3
+"""
+
+
+def save(models: Path, content: bytes, min_score: float = MIN_SCORE) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    (models / FILE).write_bytes(content)
+    text = TEXT.format(name=NAME, file=FILE, sha256=digest, width=WIDTH, height=HEIGHT, min_score=min_score)
+    (models / f"{NAME}.toml").write_text(text)
+    print(f"{models / FILE}: {len(content)} bytes, SHA-256 {digest}")
