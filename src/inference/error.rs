@@ -10,8 +10,7 @@ pub enum ModelError {
     Unreadable {
         /// Which file.
         path: PathBuf,
-        /// What the system said.
-        #[source]
+        /// What the system said. It is part of the message, and so no `source()`: a chain would print it twice.
         error: std::io::Error,
     },
     /// The manifest is wrong in itself.
