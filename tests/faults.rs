@@ -82,8 +82,8 @@ fn a_hung_network_starves_the_watchdog_and_is_named() {
         assert!(!notice.contains("WATCHDOG=1"), "the watchdog is fed while vision hangs");
         statuses.push(notice);
     }
-    assert_eq!(statuses, ["STATUS=vision hangs in a network"]);
-    assert!(daemon.line("vision hangs in a network", 1).contains("systemd restarts emotiond"));
+    assert_eq!(statuses, ["STATUS=the vision worker hangs in inference"]);
+    assert!(daemon.line("the vision worker hangs in inference", 1).contains("systemd restarts emotiond"));
     daemon.signal("TERM");
     assert!(daemon.ended().success(), "a thread that hangs does not keep the process from ending");
 }
@@ -195,7 +195,7 @@ fn a_model_file_that_is_cut_costs_the_reload_and_not_the_daemon() {
 
     fs::write(site.emotion_model(), &whole).unwrap();
     daemon.signal("HUP");
-    daemon.line("starting anew", 1);
+    daemon.line("restarting with it", 1);
     emotion_goes_on(&subscriber, 1);
     assert!(daemon.child.try_wait().unwrap().is_none(), "{}", daemon.log());
 }

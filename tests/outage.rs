@@ -162,7 +162,7 @@ fn a_reload_in_an_outage_keeps_the_queue_and_goes_on_counting() {
     let before_it = site.outage(&daemon);
     wait_written(&daemon, before_it + 2);
     daemon.signal("HUP");
-    daemon.wait_line(&["configuration read again"]);
+    daemon.wait_line(&["configuration reloaded"]);
     daemon.wait_line(&["summaries of an earlier run wait in"]);
     wait_written(&daemon, before_it + 4);
     let subscriber = site.back();

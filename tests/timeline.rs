@@ -118,24 +118,29 @@ fn a_live_stream_is_dated_by_the_clock_through_a_silence_and_a_pause() {
     let wait_until = |second: u64| {
         std::thread::sleep((began + Duration::from_secs(second)).saturating_duration_since(Instant::now()));
     };
-    let mut lateness = Vec::new();
-    let mut note = |count: usize| {
-        subscriber.until("the next summary", |received| (windows(received).len() >= count).then_some(()));
-        let windows = subscriber.until("windows", |received| Some(windows(received)));
-        lateness.push(after(windows[count - 1].end, SystemTime::now()).as_secs_f64());
+    // How long after its end each window arrives.
+    let arrivals = || -> Vec<f64> {
+        let arrival = |count: usize| {
+            let end = subscriber.until("the next summary", |all| windows(all).get(count).map(|w| w.end));
+            after(end, SystemTime::now()).as_secs_f64()
+        };
+        (0..12).map(arrival).collect()
     };
-    (1..=3).for_each(&mut note);
-    feeder.silent.store(true, Ordering::Relaxed);
-    daemon.wait_line(&["camera lost: standard input delivered no frame for 5s"]);
-    wait_until(65);
-    feeder.silent.store(false, Ordering::Relaxed);
-    daemon.wait_line(&["camera is back"]);
-    wait_until(75);
-    subscriber.say("emotiond/hall/pause/set", false, "ON");
-    subscriber.message("emotiond/hall/pause/state", |body| body == "ON");
-    wait_until(108);
-    subscriber.say("emotiond/hall/pause/set", false, "OFF");
-    (4..=12).for_each(&mut note);
+    let lateness = std::thread::scope(|scope| {
+        let arrivals = scope.spawn(arrivals);
+        wait_until(33);
+        feeder.silent.store(true, Ordering::Relaxed);
+        daemon.wait_line(&["camera lost: standard input delivered no frame for 5s"]);
+        wait_until(65);
+        feeder.silent.store(false, Ordering::Relaxed);
+        daemon.wait_line(&["camera is back"]);
+        wait_until(75);
+        subscriber.say("emotiond/hall/pause/set", false, "ON");
+        subscriber.message("emotiond/hall/pause/state", |body| body == "ON");
+        wait_until(108);
+        subscriber.say("emotiond/hall/pause/set", false, "OFF");
+        arrivals.join().unwrap()
+    });
     daemon.signal("TERM");
     assert!(daemon.ended().success());
 
@@ -212,7 +217,7 @@ fn windows_join_over_reloads_whatever_the_camera_does() {
     subscriber.say("emotiond/hall/pause/set", false, "ON");
     daemon.wait_line(&["camera closed: paused"]);
     daemon.signal("HUP");
-    daemon.line("starting anew", 2);
+    daemon.line("restarting with it", 2);
     closed(7);
     subscriber.say("emotiond/hall/pause/set", false, "OFF");
     daemon.line("capturing", 3);

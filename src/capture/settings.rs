@@ -116,7 +116,7 @@ pub enum SourceAccess {
     Devices,
     /// A file or folder that is read.
     Path(PathBuf),
-    /// The folder of a file, which another program makes anew.
+    /// The folder of a file, which another program makes again.
     Folder(PathBuf),
     /// What is open already.
     Nothing,

@@ -238,7 +238,7 @@ impl Drop for V4l2Source {
     }
 }
 
-/// Sets format and rate, and gives what the driver made of them, with the bytes from row to row (0 for JPEG).
+/// Sets format and rate, and returns what the driver made of them, with the bytes from row to row (0 for JPEG).
 fn set_mode(opened: &Opened, choice: &Choice) -> Result<(Choice, u32), SourceError> {
     let wanted = Format::new(choice.width, choice.height, FourCC::new(&choice.fourcc));
     // `v4l` reads the format back after setting it: drivers change what they do not like without an error.

@@ -38,7 +38,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
     );
     let policy = Policy::new(site, legal_basis.is_some(), file.privacy.facing, min_people);
     let privacy = PrivacySettings { site, legal_basis, policy };
-    let camera = camera(file.camera, overrides.speed())?;
+    let camera = camera(&file.camera, overrides.speed())?;
     let summary = file.summary;
     let second = Duration::from_secs(1);
     let window = span("summary.window", summary.window, second, 3600 * second)?;
@@ -66,7 +66,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
     })
 }
 
-fn camera(camera: raw::CameraTable, speed: Speed) -> Result<CameraSettings> {
+fn camera(camera: &raw::CameraTable, speed: Speed) -> Result<CameraSettings> {
     let source: Spec = camera.source.parse().map_err(|error: String| anyhow!("`camera.source`: {error}"))?;
     let format = camera.format.as_deref().map(pixel_format).transpose()?;
     let mode = ModeRequest {

@@ -23,7 +23,7 @@ pub enum ModelError {
     },
     /// The model file is another than the manifest describes.
     #[error("{} is not the file that its manifest describes: expected SHA-256 {expected}, found {found}; \
-             run scripts/setup to fetch it anew, or correct the manifest if you replaced the model", path.display())]
+             run scripts/setup to fetch it again, or correct the manifest if you replaced the model", path.display())]
     Digest {
         /// Which model file.
         path: PathBuf,

@@ -24,7 +24,7 @@ pub(super) fn objection(bytes: &[u8]) -> Option<String> {
         Some(0) => None,
         Some(count) => Some(format!(
             "{count} of its buffers lie behind the flatbuffer (as ai-edge-quantizer writes them), where TensorFlow \
-             Lite 2.17 does not look; write the file anew with the bytes inside its buffers"
+             Lite 2.17 does not look; write the file again with the bytes inside its buffers"
         )),
     }
 }

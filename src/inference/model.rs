@@ -43,7 +43,7 @@ impl Output {
     }
 }
 
-/// A loaded network: takes packed RGB pixels of the manifest's size, gives real numbers.
+/// A loaded network: takes packed RGB pixels of the manifest's size, returns real numbers.
 ///
 /// May be made in one thread and used in another, but is used by one at a time.
 #[derive(Debug)]
@@ -165,7 +165,7 @@ impl Network {
         .map_err(|e| self.failed(&e))
     }
 
-    /// Runs on nothing, so that what the layers made of the last picture is overwritten within the library. Gives whether
+    /// Runs on nothing, so that what the layers made of the last picture is overwritten within the library. Returns whether
     /// there was something to overwrite: a loose plug must not cost a run each time it comes off.
     pub fn scrub(&mut self) -> bool {
         let marked = self.marked;

@@ -174,7 +174,7 @@ impl<'a> Daemon<'a> {
                     self.supervisor.reloading();
                     match reload() {
                         Ok(new) => {
-                            log::info!("configuration read again; starting anew with it");
+                            log::info!("configuration reloaded; restarting with it");
                             self.stop(STOP_TIMEOUT);
                             self.wait_closed();
                             return Ok(Next::Reload(Box::new(new)));

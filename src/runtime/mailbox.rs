@@ -24,7 +24,7 @@ pub enum Item {
 pub enum Ending {
     /// The source is over, or can never work; with the moment of the last frame captured.
     Source(Moment, Result<(), SourceError>),
-    /// The daemon is to stop or to start anew.
+    /// The daemon is to stop or to restart.
     Stopped,
 }
 
@@ -55,7 +55,7 @@ impl Mailbox {
         self.changed.notify_all();
     }
 
-    /// Puts a frame in after vision has taken the one before, so that none is lost. Gives false if vision has gone.
+    /// Puts a frame in after vision has taken the one before, so that none is lost. Returns false if vision has gone.
     pub fn put(&self, frame: Frame) -> bool {
         let mut slot = self.lock();
         while slot.frame.is_some() && !slot.closed {

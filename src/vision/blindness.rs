@@ -20,7 +20,7 @@ pub struct Blindness {
 }
 
 impl Blindness {
-    /// Takes one picture's luma into account; gives whether the camera is blind.
+    /// Takes one picture's luma into account; returns whether the camera is blind.
     pub fn update(&mut self, at: Moment, luma: Luma) -> bool {
         let shows_nothing = luma.deviation < FLAT_DEVIATION
             || (luma.mean < DARK_MEAN && luma.deviation < 2.0 * FLAT_DEVIATION);

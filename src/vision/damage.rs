@@ -26,7 +26,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Takes one frame into account; gives each change once.
+    /// Takes one frame into account; returns each change once.
     pub fn update(&mut self, at: Moment, whole: bool) -> Option<DamageChange> {
         self.frames += u64::from(!whole);
         if whole != self.damaged {

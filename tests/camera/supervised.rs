@@ -113,8 +113,8 @@ fn systemd_restarts_what_hangs_or_dies_and_leaves_alone_what_is_misconfigured() 
         // What the daemon gives up of itself, within what the unit leaves it, at each of its starts.
         ("confined: Landlock", 4),
         ("system calls filtered; memory never swapped", 4),
-        ("vision hangs in a network", 1),
-        ("the camera thread hangs in the driver", 1),
+        ("the vision worker hangs in inference", 1),
+        ("the capture worker hangs in the camera's driver", 1),
         ("camera lost", 0),
         ("`colour`", 1),
     ] {

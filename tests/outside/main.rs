@@ -93,6 +93,14 @@ fn leaks(needles: &Needles, trace: &Trace) -> Vec<(String, Hit)> {
     trace.outgoing().into_iter().filter_map(|(to, bytes)| Some((to, needles.find(&bytes)?))).collect()
 }
 
+/// Every file below a folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
 #[test]
 fn a_minute_of_faces_lets_no_picture_out() {
     let broker = Mosquitto::start();
@@ -148,9 +156,11 @@ fn a_minute_of_faces_lets_no_picture_out() {
     let leaks = leaks(needles, &trace);
     assert!(leaks.is_empty(), "{leaks:?}");
     assert_eq!(stage.strays(&trace), Vec::<PathBuf>::new());
-    for entry in fs::read_dir(stage.path("state")).unwrap() {
-        let bytes = fs::read(entry.unwrap().path()).unwrap();
-        assert!(needles.find(&bytes).is_none(), "a picture in the state folder");
+    let mut stored = Vec::new();
+    files(Path::new(&stage.path("state")), &mut stored);
+    assert!(!stored.is_empty(), "nothing in the state folder: did the outage leave nothing there?");
+    for path in stored {
+        assert!(needles.find(&fs::read(&path).unwrap()).is_none(), "a picture in {}", path.display());
     }
     no_way_past_the_trace(&trace);
     if let Some(descriptors) = descriptors {

@@ -36,7 +36,7 @@ impl Splitter {
         Self { buffer: Vec::new(), start: 0, at: 0, walk: None, max_frame, broken: 0 }
     }
 
-    /// Takes the next piece of the stream. Call [`Splitter::next_frame`] until it gives `None` before the next piece.
+    /// Takes the next piece of the stream. Call [`Splitter::next_frame`] until it returns `None` before the next piece.
     pub fn push(&mut self, piece: &[u8]) {
         self.compact();
         self.buffer.extend_from_slice(piece);
