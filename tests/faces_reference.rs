@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use emotiond::vision::detect::{BlazeFace, FaceDetector};
+use emotiond::vision::detect::{self, FaceDetector};
 use emotiond_core::geometry::Face;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -30,8 +30,8 @@ struct Expected {
     keypoints: [[f32; 2]; 6],
 }
 
-fn load(detector: &str) -> BlazeFace {
-    BlazeFace::load(&Path::new(ROOT).join(format!("models/{detector}.toml"))).unwrap()
+fn load(detector: &str) -> Box<dyn FaceDetector> {
+    detect::open(&Path::new(ROOT).join("models"), detector).unwrap().0
 }
 
 fn astronaut() -> RgbImage {

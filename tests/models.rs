@@ -5,7 +5,7 @@ use std::path::Path;
 
 use emotiond::inference::Network;
 use emotiond::inference::manifest::Manifest;
-use emotiond::vision::detect::BlazeFace;
+use emotiond::vision::detect;
 use emotiond::vision::emotion::TfliteEmotion;
 use sha2::{Digest, Sha256};
 
@@ -68,7 +68,7 @@ fn a_detector_is_no_emotion_model_and_the_other_way_round() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let message = TfliteEmotion::load(&models.join("blazeface-short.toml")).unwrap_err().to_string();
     assert!(message.contains("expected kind = \"emotion\""), "{message}");
-    let message = BlazeFace::load(&models.join("mini-xception-fer2013.toml")).unwrap_err().to_string();
+    let message = detect::open(&models, "mini-xception-fer2013").err().unwrap().to_string();
     assert!(message.contains("expected kind = \"face_detector\""), "{message}");
 }
 

@@ -6,6 +6,7 @@ use emotiond::vision::emotion::square;
 use emotiond::vision::detect::anchors::anchors;
 use emotiond::vision::detect::decode::{AnchorDecoder, VALUES};
 use emotiond::vision::detect::nms::merge;
+use emotiond::vision::detect::yunet;
 use emotiond::capture::frame::warp::{Cropper, Letterbox};
 use emotiond::inference::manifest::{Align, Crop};
 use emotiond_core::track::{Tracker, TrackerSettings};
@@ -30,6 +31,8 @@ fuzz_target!(|data: &[u8]| {
     let mut faces = Vec::new();
     merge(&mut candidates, 0.3, &mut faces);
     assert!(candidates.is_empty() && faces.len() <= most);
+    yunet::decode(&numbers, 3, 8.0, 0.5, &mut candidates);
+    merge(&mut candidates, 0.3, &mut faces);
 
     let picture = RgbImage::from_fn(48, 36, |x, y| image::Rgb([x as u8, y as u8, 7]));
     let mut letterbox = Letterbox::new(SIDE, SIDE);

@@ -24,7 +24,7 @@ use crate::exit::{Code, Failure, OrExit as _};
 use crate::inference::Network;
 use crate::inference::manifest::Manifest;
 use crate::vision::Vision;
-use crate::vision::detect::{self, BlazeFace, FaceDetector};
+use crate::vision::detect::{self, FaceDetector};
 use crate::vision::emotion::Flip;
 use crate::vision::models;
 use emotiond_core::Moment;
@@ -150,7 +150,7 @@ type Runs = Arc<AtomicU32>;
 
 /// One network of the detector, its runs counted.
 struct Counted {
-    detector: BlazeFace,
+    detector: Box<dyn FaceDetector>,
     runs: Runs,
 }
 

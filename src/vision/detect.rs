@@ -6,6 +6,7 @@ pub mod decode;
 mod near_far;
 pub mod nms;
 mod second_look;
+pub mod yunet;
 
 use std::path::Path;
 
@@ -13,9 +14,10 @@ use image::RgbImage;
 
 pub use blazeface::BlazeFace;
 pub use near_far::NearFar;
+pub use yunet::Yunet;
 
 use crate::inference::ModelError;
-use crate::inference::manifest::{self, Manifest};
+use crate::inference::manifest::{self, Detector, Manifest, Task};
 use emotiond_core::geometry::Face;
 
 /// Finds faces in a picture.
@@ -52,15 +54,42 @@ pub fn open(folder: &Path, name: &str) -> Result<(Box<dyn FaceDetector>, Vec<Man
 pub fn open_wrapped<D: FaceDetector + 'static>(
     folder: &Path,
     name: &str,
-    mut wrap: impl FnMut(BlazeFace) -> D,
+    mut wrap: impl FnMut(Box<dyn FaceDetector>) -> D,
 ) -> Result<(Box<dyn FaceDetector>, Vec<Manifest>), ModelError> {
-    let load = |name: &str| BlazeFace::load(&manifest::locate(folder, name));
     if name == AUTO.0 {
-        let (near, far) = (load(AUTO.1)?, load(AUTO.2)?);
-        let manifests = vec![near.manifest().clone(), far.manifest().clone()];
-        return Ok((Box::new(NearFar::new(wrap(near), wrap(far))), manifests));
+        let ((near, first), (far, second)) = (network(folder, AUTO.1)?, network(folder, AUTO.2)?);
+        return Ok((Box::new(NearFar::new(wrap(near), wrap(far))), vec![first, second]));
     }
-    let detector = load(name)?;
-    let manifests = vec![detector.manifest().clone()];
-    Ok((Box::new(wrap(detector)), manifests))
+    let (detector, manifest) = network(folder, name)?;
+    Ok((Box::new(wrap(detector)), vec![manifest]))
+}
+
+/// Opens one network, with the decoder that its manifest names.
+fn network(folder: &Path, name: &str) -> Result<(Box<dyn FaceDetector>, Manifest), ModelError> {
+    let manifest = Manifest::read(&manifest::locate(folder, name))?;
+    let detector: Box<dyn FaceDetector> = match &manifest.task {
+        Task::FaceDetector(Detector::Blazeface(detector)) => {
+            Box::new(BlazeFace::load(manifest.clone(), detector)?)
+        }
+        Task::FaceDetector(Detector::Yunet(detector)) => Box::new(Yunet::load(manifest.clone(), detector)?),
+        Task::Emotion { .. } => {
+            let reason = "expected kind = \"face_detector\", found \"emotion\"".to_owned();
+            return Err(ModelError::Manifest { path: manifest.path, reason });
+        }
+    };
+    Ok((detector, manifest))
+}
+
+impl FaceDetector for Box<dyn FaceDetector> {
+    fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
+        self.as_mut().detect(picture)
+    }
+
+    fn restart(&mut self) {
+        self.as_mut().restart();
+    }
+
+    fn scrub(&mut self) {
+        self.as_mut().scrub();
+    }
 }

@@ -8,7 +8,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use zeroize::Zeroize as _;
 
-use emotiond_core::geometry::Point;
+use emotiond_core::geometry::{Face, Point, Rect};
 
 /// Fits a whole picture into a network's input, keeping its aspect ratio, with black bars on two sides.
 #[derive(Debug)]
@@ -43,9 +43,20 @@ impl Fit {
     }
 
     /// From the letterbox to the picture.
-    #[must_use]
-    pub fn to_picture(&self, point: Point) -> Point {
+    fn to_picture(&self, point: Point) -> Point {
         Point { x: (point.x - self.offset.x) / self.scale.x, y: (point.y - self.offset.y) / self.scale.y }
+    }
+
+    /// A face in the letterbox as one in the picture.
+    #[must_use]
+    pub fn face_to_picture(&self, face: &Face) -> Face {
+        let Rect { x, y, width, height } = face.bounds;
+        let Point { x: left, y: top } = self.to_picture(Point { x, y });
+        Face {
+            bounds: Rect { x: left, y: top, width: width / self.scale.x, height: height / self.scale.y },
+            score: face.score,
+            keypoints: face.keypoints.map(|point| self.to_picture(point)),
+        }
     }
 }
 

@@ -154,26 +154,39 @@ impl Crop {
 
 impl Detector {
     fn check(&self, input: &NetworkInput) -> Result<(), String> {
-        if self.strides.is_empty()
-            || self.strides.iter().any(|s| *s == 0 || *s > input.width.min(input.height))
-        {
-            return Err(format!("[detector] strides = {:?} must be in 1..=the input's side", self.strides));
-        }
-        if !(1..=8).contains(&self.anchors_per_layer) {
-            return Err(format!("[detector] anchors_per_layer = {} is not in 1..=8", self.anchors_per_layer));
-        }
-        for (key, value, low, high) in [
-            ("scale", self.scale, 1.0, 4096.0),
-            ("score_clip", self.score_clip, 1.0, 1000.0),
-            ("min_score", self.min_score, 0.01, 0.99),
-            ("overlap", self.overlap, 0.01, 0.99),
-        ] {
-            if !(low..=high).contains(&value) {
-                return Err(format!("[detector] {key} = {value} is not in {low}..={high}"));
+        let (strides, min_score, overlap) = match self {
+            Self::Blazeface(detector) => {
+                let anchors = detector.anchors_per_layer;
+                if !(1..=8).contains(&anchors) {
+                    return Err(format!("[detector] anchors_per_layer = {anchors} is not in 1..=8"));
+                }
+                within("scale", detector.scale, 1.0, 4096.0)?;
+                within("score_clip", detector.score_clip, 1.0, 1000.0)?;
+                (&detector.strides, detector.min_score, detector.overlap)
             }
+            Self::Yunet(detector) => {
+                let (strides, outputs) = (detector.strides.len(), detector.outputs.len());
+                if strides != outputs {
+                    return Err(format!(
+                        "[detector] has {strides} strides and {outputs} outputs: one for each"
+                    ));
+                }
+                (&detector.strides, detector.min_score, detector.overlap)
+            }
+        };
+        if strides.is_empty() || strides.iter().any(|s| *s == 0 || *s > input.width.min(input.height)) {
+            return Err(format!("[detector] strides = {strides:?} must be in 1..=the input's side"));
         }
-        Ok(())
+        within("min_score", min_score, 0.01, 0.99)?;
+        within("overlap", overlap, 0.01, 0.99)
     }
+}
+
+fn within(key: &str, value: f32, low: f32, high: f32) -> Result<(), String> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("[detector] {key} = {value} is not in {low}..={high}"))
 }
 
 fn check_heads(raw: Vec<RawHead>) -> Result<Vec<Head>, String> {

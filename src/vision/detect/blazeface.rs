@@ -1,16 +1,14 @@
 //! A detector of the `BlazeFace` family, as its manifest describes it.
 
-use std::path::Path;
-
 use anyhow::Context;
 use image::RgbImage;
 
 use super::decode::{AnchorDecoder, VALUES};
 use super::{FaceDetector, anchors, nms};
-use crate::capture::frame::warp::{Fit, Letterbox};
-use crate::inference::manifest::{Manifest, Task};
+use crate::capture::frame::warp::Letterbox;
+use crate::inference::manifest::{BlazeFaceDetector, Manifest};
 use crate::inference::{ModelError, Network};
-use emotiond_core::geometry::{Face, Point, Rect};
+use emotiond_core::geometry::Face;
 
 /// One network of the `BlazeFace` family.
 #[derive(Debug)]
@@ -27,16 +25,11 @@ pub struct BlazeFace {
 }
 
 impl BlazeFace {
-    /// Loads the detector that a manifest describes.
+    /// Loads the network that a manifest describes; `detector` is the manifest's table of that name.
     ///
     /// # Errors
-    /// If the manifest is not one of a face detector, or the model file does not fit it.
-    pub fn load(manifest: &Path) -> Result<Self, ModelError> {
-        let manifest = Manifest::read(manifest)?;
-        let Task::FaceDetector(detector) = manifest.task.clone() else {
-            let reason = "expected kind = \"face_detector\", found \"emotion\"".to_owned();
-            return Err(ModelError::Manifest { path: manifest.path, reason });
-        };
+    /// If the model file does not fit the manifest.
+    pub fn load(manifest: Manifest, detector: &BlazeFaceDetector) -> Result<Self, ModelError> {
         let (width, height) = (manifest.input.width, manifest.input.height);
         let centers = anchors::anchors(width, height, &detector.strides, detector.anchors_per_layer);
         let decoder = AnchorDecoder::new(
@@ -71,12 +64,6 @@ impl BlazeFace {
             candidates: Vec::new(),
         })
     }
-
-    /// The manifest it was loaded by.
-    #[must_use]
-    pub fn manifest(&self) -> &Manifest {
-        self.network.manifest()
-    }
 }
 
 impl FaceDetector for BlazeFace {
@@ -92,22 +79,12 @@ impl FaceDetector for BlazeFace {
         let mut faces = Vec::new();
         nms::merge(&mut self.candidates, self.overlap, &mut faces);
         for face in &mut faces {
-            *face = to_picture(&fit, face);
+            *face = fit.face_to_picture(face);
         }
         Ok(faces)
     }
 
     fn scrub(&mut self) {
         let _ran = self.network.scrub();
-    }
-}
-
-fn to_picture(fit: &Fit, face: &Face) -> Face {
-    let Rect { x, y, width, height } = face.bounds;
-    let Point { x: left, y: top } = fit.to_picture(Point { x, y });
-    Face {
-        bounds: Rect { x: left, y: top, width: width / fit.scale.x, height: height / fit.scale.y },
-        score: face.score,
-        keypoints: face.keypoints.map(|point| fit.to_picture(point)),
     }
 }
