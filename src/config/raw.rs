@@ -70,7 +70,7 @@ pub(super) struct ModelsTable {
 
 impl Default for ModelsTable {
     fn default() -> Self {
-        Self { directory: None, detector: "auto".to_owned(), emotion: "emotiond-mtl".to_owned() }
+        Self { directory: None, detector: "emotiond-face".to_owned(), emotion: "emotiond-mtl".to_owned() }
     }
 }
 

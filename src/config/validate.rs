@@ -225,7 +225,7 @@ fn models_directory() -> Result<PathBuf> {
         ["../share/emotiond/models", "../../models", "../../../models"].map(|path| folder.join(path))
     });
     let mut candidates = beside.chain([PathBuf::from("/usr/share/emotiond/models")]);
-    let found = candidates.find(|path| path.join("blazeface-short.toml").is_file());
+    let found = candidates.find(|path| path.join("emotiond-face.toml").is_file());
     found.and_then(|path| path.canonicalize().ok()).context(
         "no models found beside the program or in /usr/share/emotiond/models; set `models.directory` to the folder \
          with the manifests (*.toml)",

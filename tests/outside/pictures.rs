@@ -82,7 +82,7 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
         needles.add(&format!("picture {number}"), &picture);
         let luma: Vec<u8> = imageops::grayscale(&picture).into_raw();
         needles.add(&format!("grey picture {number}"), &luma);
-        for name in ["blazeface-short", "blazeface-back", "auto"] {
+        for name in ["emotiond-face", "blazeface-short", "blazeface-back"] {
             let (mut detector, manifests) = detect::open(models(), name).unwrap();
             for manifest in manifests {
                 let mut letterbox = Letterbox::new(manifest.input.width, manifest.input.height);

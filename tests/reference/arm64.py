@@ -36,7 +36,7 @@ CORES = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
 # would find that one's C library, which is of another release, and the first thread that a program starts would hang.
 SYSROOT = "/usr/aarch64-linux-gnu"
 PATIENCE = 900  # seconds for one command; the longest, `run`, took 93 on a busy machine
-DETECTORS = ("auto", "blazeface-short", "blazeface-back", "blazeface-full")
+DETECTORS = ("emotiond-face", "auto", "blazeface-short", "blazeface-back", "blazeface-full")
 PRINTED = 0.5e-4 * 1.01  # half of the last printed digit, and floating point's own
 BOX, SCORE = 0.5, 0.01
 # Detectors whose floats are not the same to the last bit, and the steps that are allowed behind them. Measured with
@@ -215,7 +215,7 @@ def main() -> int:
         said, checked = summaries([here], daemon), check([here], daemon)
         if not said or not any(summary.get("expression") for summary in said):
             sys.exit("the daemon read no emotion on x86_64: nothing would be compared")
-        cases = [("auto", model) for model in models] + [(detector, models[0]) for detector in DETECTORS[1:]]
+        cases = [(DETECTORS[0], model) for model in models] + [(detector, models[0]) for detector in DETECTORS[1:]]
         for core, board in CORES.items():
             print(f"{core} ({board}) under qemu-user, against x86_64:")
             for detector, model in cases:

@@ -33,11 +33,11 @@ class Crop:
     offset: tuple[float, float]
 
 
-# HSEmotion cuts MTCNN's box without margin or rotation. These figures map BlazeFace's box to it; docs/hsemotion.md,
+# HSEmotion cuts MTCNN's box without margin or rotation. These figures map the box of emotiond-face to it; docs/hsemotion.md,
 # "The crop", says how they were measured.
-MTCNN_BOX = Crop("none", 1.03, (0.0, -0.08))
+MTCNN_BOX = Crop("none", 0.89, (0.0, 0.007))
 # The 112-pixel face template of ArcFace, which the aligned ABAW and DDAMFN crops follow.
-ARCFACE_TEMPLATE = Crop("eyes", 1.31, (0.0, -0.16))
+ARCFACE_TEMPLATE = Crop("eyes", 1.13, (0.0, -0.063))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .. import manifest
-from .contract import CROP_OFFSET, CROP_SCALE, LABELS, PIXEL_MEAN, PIXEL_STD, UNITS
+from .contract import LABELS, MANIFEST_OFFSET, MANIFEST_SCALE, PIXEL_MEAN, PIXEL_STD, UNITS
 
 # Pleasure and arousal of the emotion terms in Russell and Mehrabian, "Evidence for a three-factor
 # theory of emotions", Journal of Research in Personality 11 (1977). Contempt has no term of its own
@@ -41,7 +41,7 @@ def write(model: Path, version: str, size: int, outputs: dict[str, int], tempera
         {"name": model.stem, "version": version, "licence": "MIT OR Apache-2.0", "source": SOURCE,
          "training_data": TRAINING_DATA},
         {"width": size, "height": size, "color": "rgb", "mean": [PIXEL_MEAN], "std": [PIXEL_STD]},
-        {"align": "eyes", "scale": CROP_SCALE, "offset": CROP_OFFSET},
+        {"align": "eyes", "scale": MANIFEST_SCALE, "offset": MANIFEST_OFFSET},
         heads,
         COMMENT,
     )
