@@ -6,7 +6,7 @@ from pathlib import Path
 from . import manifest
 
 TEACHER = "detector/yunet_n_dynamic.onnx"
-SHIPPED = "detector/yunet_s_dynamic.onnx"
+PUPIL = "detector/yunet_s_dynamic.onnx"
 MODELS = Path(__file__).parents[3] / "models"
 
 
@@ -26,32 +26,27 @@ def pool(args: argparse.Namespace) -> None:
         print(f"pool {seed}: {args.pictures} pictures", flush=True)
 
 
-def quantize(args: argparse.Namespace) -> None:
-    from .network import read_onnx
-    from .tflite import write
-    from .train import Pools, int8_steps
-
-    net = read_onnx(args.weights or args.data / SHIPPED)
-    steps = int8_steps(net, Pools(args.work / "pools", seed=1))
-    manifest.save(args.models, write(net, steps, manifest.WIDTH, manifest.HEIGHT))
-
-
 def train(args: argparse.Namespace) -> None:
     import torch
 
-    from .train import train
+    from .train import train_patch, tune
 
     torch.set_num_threads(args.threads)
-    train(args.data / TEACHER, args.work / "pools", args.work / "detector.pt", args.minutes, args.int8_minutes)
+    torch.set_flush_denormal(True)
+    pools, save = args.work / "pools", args.work / "detector.pt"
+    if args.patch:
+        train_patch(args.data / TEACHER, pools, save, args.minutes, args.minutes / 2)
+    else:
+        tune(args.data / PUPIL, pools, save, args.minutes)
 
 
 def export(args: argparse.Namespace) -> None:
+    from .network import read_onnx
     from .tflite import write
-    from .train import restore
+    from .train import Pools, int8_steps, restore
 
-    net, steps = restore(args.work / "detector.pt")
-    if steps is None:
-        raise SystemExit(f"{args.work / 'detector.pt'} has not learned int8's rounding yet: run train to its end")
+    net, steps = (read_onnx(args.data / PUPIL), None) if args.published else restore(args.work / "detector.pt")
+    steps = steps or int8_steps(net, Pools(args.work / "pools", seed=1))
     manifest.save(args.models, write(net, steps, manifest.WIDTH, manifest.HEIGHT))
 
 
@@ -109,20 +104,18 @@ def main() -> None:
     made.add_argument("--first", type=int, default=0, help="number and seed of the first file")
     made.add_argument("--files", type=int, default=12)
     made.add_argument("--pictures", type=int, default=1000, help="in each file")
-    made = command(quantize, "data", "work", text="write the published network as an int8 .tflite with its manifest: what ships")
-    made.add_argument("--weights", type=Path, help="the ONNX file (default: YuNet-s)")
-    made.add_argument("--models", type=Path, default=MODELS)
-    made = command(train, "data", "work", text="teach the patch network (an experiment), first in float, then with int8's rounding")
-    made.add_argument("--minutes", type=float, default=30)
-    made.add_argument("--int8-minutes", type=float, default=15)
-    made.add_argument("--threads", type=int, default=2)
-    made = command(export, "work", text="write the trained patch network in the shipped one's place")
+    made = command(train, "data", "work", text="teach YuNet-s what YuNet-n sees at twice the size")
+    made.add_argument("--minutes", type=float, default=10)
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--patch", action="store_true", help="the patch network instead, an experiment")
+    made = command(export, "data", "work", text="round what was trained to int8 and write the .tflite and its manifest")
+    made.add_argument("--published", action="store_true", help="the published weights instead")
     made.add_argument("--models", type=Path, default=MODELS)
     made = command(evaluate, "data", "model", text="recall and false alarms on the sets for report")
     made.add_argument("--clip", type=Path, help="video without a face (default: DATA/clips/no_face.mp4)")
     made.add_argument("--float", type=Path, help="an ONNX file or a checkpoint of train, measured in float beside the file")
     made.add_argument("--points", action="store_true", help="the five points as well")
-    made.add_argument("--scores", type=float, nargs="+", default=[manifest.MIN_SCORE, 0.5, 0.7])
+    made.add_argument("--scores", type=float, nargs="+", default=[0.5, 0.6, 0.7])
     made = command(golden, "model", text="what the file sees in a picture, for the program's tests")
     made.add_argument("--picture", type=Path, required=True)
     made.add_argument("--out", type=Path, required=True)

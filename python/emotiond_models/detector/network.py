@@ -10,8 +10,8 @@ Three things differ from the published network, none of them in what it computes
 - the first convolution pads right and below, as TensorFlow Lite does it, instead of left and above. That moves
   everything by one pixel, which the biases of the positions take back.
 
-The *patch* network is the one that ships: two fifths of YuNet's work lies in its layers at half the picture's size, which
-one 4×4 convolution of stride 4 replaces.
+The *patch* network is an experiment: two fifths of YuNet-s's instructions on a Cortex-A53 lie in its layers at half the
+picture's size, which one 4×4 convolution of stride 4 replaces. models/emotiond-face.md says how far it came.
 """
 
 from pathlib import Path

@@ -76,7 +76,7 @@ def picture(content: bytes) -> np.ndarray:
 
 
 def lettering(seed: int) -> np.ndarray:
-    """A row of thick strokes and rings on a sky, RGB 360×640: the very pictures that `tests/faces.rs` draws."""
+    """A row of thick strokes and rings on a sky, RGB 360×640, drawn as `tests/faces.rs` draws them."""
     state = (seed * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF) | 1
 
     def random(below: int) -> int:

@@ -122,6 +122,14 @@ def _chosen(box, over, score, corners, strides) -> np.ndarray:
     return able[np.argsort(cost)[:count]]
 
 
+def empty(width: int, height: int) -> np.ndarray:
+    """The target of a picture without anybody. The large view is not asked: it takes some letters for faces."""
+    count = sum((width // s) * (height // s) for s in STRIDES)
+    out = np.zeros((count, 17), np.float32)
+    out[:, CLS] = 0.3  # of no consequence beside an `obj` of zero
+    return out
+
+
 def pool(path, teacher: Teacher, painter: Painter, count: int) -> None:
     """Write `count` pictures and targets to `path` (`.npz`)."""
     images, wanted = [], []
@@ -130,7 +138,8 @@ def pool(path, teacher: Teacher, painter: Painter, count: int) -> None:
         small = sharp.resize((painter.width, painter.height), Image.Resampling.BOX)
         seen = worn(small, painter.rng)
         images.append(seen)
-        wanted.append(target(teacher, np.asarray(sharp), seen).astype(np.float16))
+        said = empty(painter.width, painter.height) if painter.empty else target(teacher, np.asarray(sharp), seen)
+        wanted.append(said.astype(np.float16))
     temporary = path.with_suffix(".part.npz")
     np.savez(temporary, image=np.stack(images), target=np.stack(wanted))
     temporary.rename(path)

@@ -86,7 +86,7 @@ class _Writer:
         stride = layer.stride[0]
         if name == "stem" and self.net.trunk == PATCH:
             # The patches' pixels become channels, and the convolution one of 1×1: for those XNNPACK needs, counted on
-            # Cortex-A53, a fifth of the instructions a multiplication that it needs for larger kernels.
+            # Cortex-A53, about a quarter of the instructions a multiplication that it needs for larger kernels.
             x, q, stride = self.patches(x, stride), q.reshape(len(q), 1, 1, -1), 1
         total = scales.double().numpy() * self.steps.scale(x.steps)
         bias = np.rint(layer.bias.detach().double().numpy() / total)

@@ -82,3 +82,16 @@ def test_the_loss_falls_and_a_checkpoint_comes_back(tmp_path):
     with torch.no_grad():
         for a, b in zip(net(x, steps), again(x, steps_again)):
             assert torch.equal(a, b)
+
+
+def test_tuning_goes_a_share_of_the_way(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    channels = [(8, 8)] * 2 + [(8, 16)] + [(16, 16)] * sum(PUBLISHED)
+    published = YuNet(channels, PUBLISHED)
+    before = published.stem.weight.detach().clone()
+    monkeypatch.setattr(train, "read_onnx", lambda path: published)
+    targets.pool(tmp_path / "000.npz", OneFace(), painter(), 16)
+    tuned = train.tune(tmp_path / "none.onnx", tmp_path, tmp_path / "net.pt", 0.03)
+    assert not torch.equal(tuned.stem.weight, before)
+    again, steps = train.restore(tmp_path / "net.pt")
+    assert steps is None and torch.equal(again.stem.weight, tuned.stem.weight)
