@@ -254,12 +254,11 @@ fn a_planted_leak_is_noticed_whatever_way_it_takes() {
     fs::write(stage.path("minute.mjpeg"), stream).unwrap();
     let library = dishonest_library(&stage);
     let kept = stage.path("state/thumbnail");
-    let detector = 128 * 128 * 3 * 4;
+    let detector = 256 * 192 * 3;
     let crop = pictures::crop_bytes();
     for (what, size, way, of, written) in [
-        ("input", detector, "raw", "input of blazeface-short", "raw"),
-        ("input", detector, "drip", "input of blazeface-short", "raw"),
-        ("input", 256 * 256 * 3 * 4, "raw", "input of blazeface-back", "raw"),
+        ("input", detector, "raw", "input of emotiond-face", "raw"),
+        ("input", detector, "drip", "input of emotiond-face", "raw"),
         ("input", crop, "hex", "crop", "hex"),
         ("input", crop, "base64", "crop", "base64"),
         ("input", crop, "numbers", "crop", "numbers"),
@@ -299,7 +298,7 @@ fn where_the_law_forbids_it_the_emotion_model_is_not_opened() {
         let (code, trace) = stage.run(&["--publish", "stdout"], None, |_| {}).wait();
         assert_eq!(code, Some(0), "{}", stage.log());
         let opened = trace.opened();
-        assert!(opened.iter().any(|path| path.ends_with("blazeface-short.tflite")), "{opened:?}");
+        assert!(opened.iter().any(|path| path.ends_with("emotiond-face.tflite")), "{opened:?}");
         let emotion = opened.into_iter().filter(|path| path.contains("emotiond-mtl")).collect::<Vec<_>>();
         emotion
             .iter()
