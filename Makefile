@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CROSS_CONFIG := cross.toml
 
-.PHONY: help setup setup-test build demo test test-fast install bench clean
+.PHONY: help setup setup-test build demo test test-fast install uninstall bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ build: setup ## Build the release binary
 
 install: ## Install the release binary, library, models and unit (as root; DESTDIR is honoured)
 	@scripts/install
+
+uninstall: ## Remove what `make install` put there; PURGE=1: configuration, state and user too (as root; DESTDIR is honoured)
+	@scripts/uninstall
 
 bench: setup ## Run the benchmarks
 	cargo bench --locked

@@ -4,10 +4,10 @@
 //! `ARCHITECTURE.md` states the invariants that hold between the modules.
 
 pub mod capture;
-pub mod clock;
 pub mod command;
 pub mod config;
 pub mod exit;
+pub mod host;
 pub mod inference;
 pub mod publish;
 pub mod runtime;

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use emotiond::capture::Losses;
 use emotiond::capture::frame::{Frame, PixelFormat};
-use emotiond::clock::{Clock, ManualClock};
 use emotiond::config::{Overrides, Settings};
+use emotiond::host::clock::{Clock, ManualClock};
 use emotiond::vision::emotion::Flip;
 use emotiond::vision::models;
 use emotiond::vision::{Outcome, Vision};

@@ -304,6 +304,34 @@ fn what_cannot_work_ends_with_the_exit_code_that_says_so() {
 }
 
 #[test]
+fn what_others_named_reaches_no_terminal_raw() {
+    let folder = tempfile::tempdir().unwrap();
+    // What clears a terminal, turns the direction of writing, and makes up a line of the log.
+    let name = "a\u{1b}[2J\u{9b}\u{202e}\n<3>b.png";
+    let picture = folder.path().join(name);
+    image::RgbImage::from_pixel(32, 24, image::Rgb([128; 3])).save(&picture).unwrap();
+    let output = emotiond().args(["analyze", "--json"]).arg(&picture).output().unwrap();
+    let (stdout, line) = (text(&output.stdout), &json_lines(&output)[0]);
+    assert!(!stdout.trim_end().contains(|c: char| c.is_control() || c == '\u{202e}'), "{stdout:?}");
+    assert_eq!(line["path"], picture.to_str().unwrap(), "JSON still says the name");
+    let output = emotiond().arg("analyze").arg(&picture).output().unwrap();
+    let shown = text(&output.stdout);
+    assert!(shown.contains("a\\u001b[2J\\u009b\\u202e\\u000a<3>b.png: 0 faces\n"), "{shown:?}");
+
+    std::fs::write(&picture, "no picture").unwrap();
+    let output = emotiond().arg("analyze").arg(&picture).env("JOURNAL_STREAM", "1:2").output().unwrap();
+    let log = text(&output.stderr);
+    assert!(log.contains("a\\u001b[2J\\u009b\\u202e\n  <3>b.png"), "{log:?}");
+
+    let config = folder.path().join("long.toml");
+    std::fs::write(&config, format!("site = \"home\"\ncolour = \"{}\"\n", "x".repeat(900_000))).unwrap();
+    let output = emotiond().arg("check").arg("--config").arg(&config).output().unwrap();
+    let log = text(&output.stderr);
+    assert!(log.len() < 5000 && log.contains("bytes more"), "{} bytes", log.len());
+    assert!(log.contains("long.toml") && log.contains("unknown field `colour`, expected"), "{log}");
+}
+
+#[test]
 fn the_printed_configuration_is_a_valid_one() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("emotiond.toml");

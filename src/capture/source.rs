@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::frame::Frame;
-use crate::clock::Clock;
+use crate::host::clock::Clock;
 
 /// What time is to a source.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::capture::picture;
 use crate::command::cli::AnalyzeArgs;
+use crate::command::printable;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::vision::models::{self, Models};
@@ -125,8 +126,12 @@ fn digits(value: f32, places: i32) -> f64 {
 
 fn human(path: &Path, found: &[(Face, Option<Scores>)]) -> String {
     use std::fmt::Write as _;
-    let mut text =
-        format!("{}: {} face{}\n", path.display(), found.len(), if found.len() == 1 { "" } else { "s" });
+    let mut text = format!(
+        "{}: {} face{}\n",
+        printable::word(&path.to_string_lossy()),
+        found.len(),
+        if found.len() == 1 { "" } else { "s" }
+    );
     for (face, scores) in found {
         let b = &face.bounds;
         let (x, y, w, h) = (b.x, b.y, b.width, b.height);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::capture::Context;
 use crate::capture::frame::decode::decode;
-use crate::clock::SystemClock;
 use crate::command::cli::ConfigArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
+use crate::host::clock::SystemClock;
 use crate::publish::Publisher as _;
 use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;

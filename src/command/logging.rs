@@ -5,9 +5,12 @@ use std::io::Write as _;
 use env_logger::{Builder, Env};
 use log::LevelFilter;
 
+use super::printable;
 use crate::publish::NOISY_LOG_TARGETS;
 
 /// Starts logging to standard error. `verbose` counts `-v`; `RUST_LOG` wins over it.
+///
+/// Every record passes through [`printable::record`]: names that others chose reach neither terminal nor journal raw.
 ///
 /// Under systemd's journal a line carries its priority (`<4>`) and no time of its own, since the journal stamps it.
 pub fn start(verbose: u8) {
@@ -34,13 +37,14 @@ pub fn start(verbose: u8) {
                 log::Level::Info => 6,
                 log::Level::Debug | log::Level::Trace => 7,
             };
-            writeln!(out, "<{priority}>{}", record.args())
+            writeln!(out, "<{priority}>{}", printable::record(&record.args().to_string()))
         });
     } else {
         builder.format(|out, record| {
             let time = out.timestamp_seconds();
             let style = out.default_level_style(record.level());
-            writeln!(out, "{time} {style}{:<5}{style:#} {}", record.level(), record.args())
+            let text = printable::record(&record.args().to_string());
+            writeln!(out, "{time} {style}{:<5}{style:#} {text}", record.level())
         });
     }
     builder.init();

@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod logging;
+mod printable;
 pub mod run;
 pub mod watch;
 
@@ -14,13 +15,13 @@ use std::io::Write as _;
 
 use crate::exit::{Code, Failure, OrExit as _};
 
-/// Writes to standard output. A reader that has gone is no failure of ours.
+/// Writes lines to standard output, with control characters escaped as JSON has them. A reader that has gone is no failure of ours.
 ///
 /// # Errors
 /// If standard output cannot be written, save for a closed pipe.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(printable::lines(text).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.or_exit(Code::Software),
     }

@@ -1,6 +1,7 @@
 //! `emotiond watch`: prints what a subscriber of the broker receives.
 
 use crate::command::cli::WatchArgs;
+use crate::command::printable;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish::mqtt::watch;
@@ -18,7 +19,7 @@ pub fn run(arguments: &WatchArgs) -> Result<(), Failure> {
         if arguments.count.is_some() && topic != summary {
             return Ok(true);
         }
-        super::print(&format!("{topic} {body}\n"))?;
+        super::print(&format!("{} {}\n", printable::word(topic), printable::word(body)))?;
         left = left.map(|count| count.saturating_sub(1));
         Ok(left != Some(0))
     };

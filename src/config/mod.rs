@@ -1,5 +1,6 @@
 //! Configuration: the TOML file, checked into [`Settings`], which can only be built valid.
 
+mod lengths;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use crate::capture::CameraSettings;
 use crate::capture::replay::Speed;
+use crate::host::file;
 use crate::publish::settings::MqttSettings;
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
@@ -23,6 +25,9 @@ pub const DEFAULT_PATH: &str = "/etc/emotiond/emotiond.toml";
 
 /// The commented default configuration, as `emotiond config` prints it and packages install it.
 pub const EXAMPLE: &str = include_str!("../../systemd/emotiond.toml");
+
+/// The largest configuration, in bytes: some hundred times what all keys and triggers take.
+const LARGEST: u64 = 1 << 20;
 
 /// Where summaries go.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -181,7 +186,7 @@ impl Settings {
     /// Names the file, the key and the remedy.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
         let (path, explicit) = path.map_or((Path::new(DEFAULT_PATH), false), |path| (path, true));
-        match std::fs::read_to_string(path) {
+        match file::read_text(path, LARGEST) {
             Ok(text) => Self::parse(&text, path, overrides),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit && overrides.trial => {
                 log::warn!(

@@ -193,6 +193,26 @@ fn the_command_line_overrides_the_source() {
 }
 
 #[test]
+fn a_configuration_is_a_regular_file_of_bounded_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let (large, pipe) = (folder.path().join("large.toml"), folder.path().join("pipe"));
+    std::fs::write(&large, "#".repeat((1 << 20) + 1)).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (path, what) in [
+        (Path::new("/dev/zero"), "it is a device"),
+        (&pipe, "it is a named pipe"),
+        (folder.path(), "it is a folder"),
+        (&large, "it has 1048577 bytes or more, and may have 1048576"),
+    ] {
+        let error = Settings::load(Some(path), &Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains(&*path.to_string_lossy()), "{error}");
+        let text = format!("site = \"home\"\n[mqtt]\nusername = \"a\"\npassword_file = {path:?}\n");
+        let error = refusal(&text);
+        assert!(error.contains("password_file") && error.contains("it "), "{error}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_named_with_the_remedy() {
     let message = Settings::load(Some(Path::new("/nonexistent/emotiond.toml")), &Overrides::default())
         .unwrap_err()

@@ -29,6 +29,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
              (or \"retail\", \"research\", \"education\", \"workplace\"); the law that applies depends on it"
         );
     };
+    super::lengths::check(&file)?;
     let device = device(file.device)?;
     let min_people = within("privacy.min_people", file.privacy.min_people, 1, 1000)?;
     let legal_basis = file.privacy.legal_basis;

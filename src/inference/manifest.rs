@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::error::ModelError;
+use crate::host::file;
 use emotiond_core::report::expression::Expression;
+
+/// The largest manifest, in bytes: a hundred times what the shipped ones take.
+const LARGEST: u64 = 256 << 10;
 
 /// A checked manifest.
 #[derive(Clone, Debug)]
@@ -250,7 +254,7 @@ impl Manifest {
     /// # Errors
     /// If the file cannot be read, is not a manifest of this format, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path)
+        let text = file::read_text(path, LARGEST)
             .map_err(|error| ModelError::Unreadable { path: path.to_owned(), error })?;
         Self::parse(path, &text)
     }

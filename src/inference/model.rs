@@ -14,9 +14,11 @@ use tflitec::tensor::{DataType, Tensor};
 use super::error::ModelError;
 use super::manifest::{Manifest, OutputRef};
 use super::tensor::{Element, InputWriter, Quantization};
+use crate::host::file;
 
-/// No model for a small machine is larger, and a wrong path must not fill the memory.
-const LARGEST_FILE: u64 = 256 << 20;
+/// The largest model file, in bytes. No model for a small machine is larger, and under the unit's `MemoryMax=256M` a
+/// larger one would end the daemon.
+const LARGEST: u64 = 64 << 20;
 
 /// What is known of an output tensor.
 #[derive(Clone, Debug)]
@@ -231,12 +233,7 @@ fn resident_model(manifest: &Manifest) -> Result<&'static Model<'static>, ModelE
 fn read_checked(manifest: &Manifest) -> Result<Vec<u8>, ModelError> {
     let path = &manifest.file;
     let unreadable = |error| ModelError::Unreadable { path: path.clone(), error };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > LARGEST_FILE {
-        let reason = format!("{size} bytes are more than the {LARGEST_FILE} a model may have");
-        return Err(ModelError::Unusable { path: path.clone(), reason });
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = file::read(path, LARGEST).map_err(unreadable)?;
     let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if found != manifest.sha256 {
         return Err(ModelError::Digest { path: path.clone(), expected: manifest.sha256.clone(), found });

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::host::file;
 use emotiond_core::report::payload::DeviceName;
 
 /// Everything the publisher needs to know about a broker and how to speak with it.
@@ -87,7 +88,7 @@ pub struct Password(String);
 
 impl Password {
     /// Passwords beyond this size are taken for a wrong file.
-    const LONGEST: usize = 4096;
+    const LONGEST: u64 = 4096;
 
     /// Takes a password as it is.
     #[must_use]
@@ -101,12 +102,9 @@ impl Password {
     /// If the file cannot be read, is empty, or is no text of reasonable size. No error shows what was read.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        let bytes = std::fs::read(path).with_context(|| {
+        let bytes = file::read(path, Self::LONGEST).with_context(|| {
             format!("failed to read the MQTT password from {shown}; check that password_file names it and that emotiond may read it (restart it if the file lies in another folder than at its start)")
         })?;
-        if bytes.len() > Self::LONGEST {
-            bail!("{shown} is no MQTT password: it has {} bytes, the most is {}", bytes.len(), Self::LONGEST);
-        }
         // The error of the conversion holds the bytes: it must not become part of ours.
         let Ok(text) = String::from_utf8(bytes) else {
             bail!("{shown} is no MQTT password: it is not UTF-8 text");

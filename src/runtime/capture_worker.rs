@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use crate::capture::frame::{Frame, PixelFormat};
     use crate::capture::{Losses, Timeline};
-    use crate::clock::{Clock as _, ManualClock};
+    use crate::host::clock::{Clock as _, ManualClock};
     use crate::runtime::mailbox::{Ending, Item};
 
     const CAMERA: Properties =

@@ -15,8 +15,8 @@ use emotiond_core::report::trigger::TriggerEvent;
 
 use super::health::{resident_bytes, temperature};
 use super::status::Status;
-use crate::clock::Clock;
 use crate::config::Settings;
+use crate::host::clock::Clock;
 use crate::publish::{Counters, Disk};
 use crate::vision::StageTimes;
 

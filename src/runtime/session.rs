@@ -11,7 +11,7 @@ use super::reports::Reports;
 use super::status::Status;
 use super::vision_worker::NominalClock;
 use crate::capture::{Properties, Timeline};
-use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::host::clock::{Clock, ManualClock, SystemClock};
 
 /// Events that may wait: more means that the daemon's loop hangs, and then vision has to hang with it, so that the
 /// watchdog sees it.

@@ -12,7 +12,7 @@ use super::mailbox::{Ending, Item, Mailbox};
 use super::status::{Status, Totals};
 use super::systemd::Supervisor;
 use crate::capture::CaptureControl;
-use crate::clock::{Clock, ManualClock};
+use crate::host::clock::{Clock, ManualClock};
 use crate::vision::{Outcome, Vision};
 
 /// How often windows and the watchdog are looked after while no frame comes.

@@ -22,7 +22,7 @@ use source::Workspace;
 /// rooms on one line do not know each other.
 const LAYERS: [&[&str]; 11] = [
     &["emotiond_core"],
-    &["clock", "exit"],
+    &["host", "exit"],
     &["capture"],
     &["inference"],
     &["vision"],

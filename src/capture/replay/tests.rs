@@ -9,7 +9,7 @@ use image::{Rgb, RgbImage};
 
 use super::*;
 use crate::capture::frame::PixelFormat;
-use crate::clock::ManualClock;
+use crate::host::clock::ManualClock;
 
 fn context() -> Context {
     Context::new(Arc::new(ManualClock::new(SystemTime::UNIX_EPOCH)))
@@ -165,7 +165,7 @@ fn at_full_speed_frames_are_counted_on_from_the_clock() {
 #[test]
 fn in_real_time_frames_are_of_when_they_come_and_a_stop_ends_it() {
     let settings = ReplaySettings { fps: 20.0, speed: Speed::RealTime, ..ReplaySettings::default() };
-    let context = Context::new(Arc::new(crate::clock::SystemClock::new()));
+    let context = Context::new(Arc::new(crate::host::clock::SystemClock::new()));
     let mut source = piped([jpeg(1), jpeg(2), jpeg(3)].concat(), &settings, context.clone());
     let (first, second) = (source.next().unwrap().at, source.next().unwrap().at);
     assert!(second - first >= Duration::from_millis(45), "{:?}", second - first);

@@ -8,7 +8,7 @@ use super::*;
 use crate::capture::replay::ReplaySettings;
 use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::capture::{CameraSettings, Spec};
-use crate::clock::ManualClock;
+use crate::host::clock::ManualClock;
 
 fn jpeg(shade: u8) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -70,9 +70,9 @@ impl Opened {
             other => other,
         })?;
         Ok(Identity {
-            driver: found.driver,
-            card: found.card,
-            bus: found.bus,
+            driver: one_line(&found.driver),
+            card: one_line(&found.card),
+            bus: one_line(&found.bus),
             capabilities: found.capabilities,
         })
     }
@@ -216,9 +216,19 @@ fn rate(interval: Fraction) -> f64 {
     f64::from(interval.denominator) / f64::from(interval.numerator)
 }
 
+/// A name that a device gives itself: a plugged-in stranger must not be able to make up lines of a list.
+fn one_line(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_s_name_stays_on_its_line() {
+        assert_eq!(one_line("Joe's cam\n/dev/video9\u{1b}[m"), "Joe's cam\u{fffd}/dev/video9\u{fffd}[m");
+    }
 
     fn identity(driver: &str, capabilities: Flags) -> Identity {
         Identity { driver: driver.to_owned(), card: String::new(), bus: String::new(), capabilities }

@@ -1,6 +1,7 @@
 //! The shape of a manifest's TOML, and what has to hold before it becomes a [`Manifest`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,6 +10,12 @@ use super::{Activation, Crop, Detector, Head, Manifest, NetworkInput, OutputRef,
 
 /// The version of the manifest format that this program reads.
 const FORMAT: u32 = 1;
+/// The longest text and the most entries of a list, far beyond any manifest's: the texts go into messages and `info`.
+const LONGEST: usize = 1000;
+/// The most anchors of a detector: twenty times those of the published ones, and what a frame's time allows.
+const MOST_ANCHORS: u64 = 20_000;
+/// The bounds of `std`; `mean` is within the upper one of 0. Pixels are 0..=255, so no network needs more.
+const DEVIATIONS: RangeInclusive<f32> = 1e-4..=1e4;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +87,7 @@ impl RawManifest {
         {
             return Err(format!("sha256 = {:?} must be 64 lower-case hexadecimal digits", self.sha256));
         }
+        self.check_texts()?;
         self.input.check()?;
         let task = match self.kind {
             Kind::FaceDetector => {
@@ -114,11 +122,39 @@ impl RawManifest {
     }
 }
 
+impl RawManifest {
+    fn check_texts(&self) -> Result<(), String> {
+        let named = [
+            ("name", &self.name),
+            ("version", &self.version),
+            ("file", &self.file),
+            ("licence", &self.licence),
+            ("source", &self.source),
+        ];
+        let listed = self.training_data.iter().map(|text| ("training_data", text));
+        let labels = self.heads.iter().flat_map(|head| &head.labels).map(|label| ("labels", label));
+        let lists = self.heads.iter().map(|head| head.labels.len()).chain([self.training_data.len()]);
+        if let Some(length) = lists.into_iter().find(|length| *length > LONGEST) {
+            return Err(format!("a list has {length} entries; {LONGEST} at most are allowed"));
+        }
+        for (key, text) in named.into_iter().chain(listed).chain(labels) {
+            let length = text.chars().count();
+            if length > LONGEST {
+                return Err(format!("{key} has {length} characters; {LONGEST} at most are allowed"));
+            }
+            if text.chars().any(char::is_control) {
+                return Err(format!("{key} = {text:?} must be one line without control characters"));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl NetworkInput {
     fn check(&self) -> Result<(), String> {
         for (key, side) in [("width", self.width), ("height", self.height)] {
-            if !(8..=1024).contains(&side) {
-                return Err(format!("[input] {key} = {side} is not in 8..=1024"));
+            if !(16..=1024).contains(&side) {
+                return Err(format!("[input] {key} = {side} is not in 16..=1024"));
             }
         }
         let channels = self.color.channels();
@@ -129,12 +165,14 @@ impl NetworkInput {
                     "[input] {key} has {found} values; expected 1, or one for each of {channels} channels"
                 ));
             }
-            if values.iter().any(|v| !v.is_finite()) {
-                return Err(format!("[input] {key} = {values:?} must be finite"));
-            }
         }
-        if self.std.iter().any(|&s| s <= 0.0) {
-            return Err(format!("[input] std = {:?} must be above 0", self.std));
+        let most = DEVIATIONS.end();
+        // A range contains no NaN.
+        if self.mean.iter().any(|mean| !(-most..=*most).contains(mean)) {
+            return Err(format!("[input] mean = {:?} is not in -{most}..={most}", self.mean));
+        }
+        if self.std.iter().any(|std| !DEVIATIONS.contains(std)) {
+            return Err(format!("[input] std = {:?} is not in {DEVIATIONS:?}", self.std));
         }
         Ok(())
     }
@@ -159,6 +197,13 @@ impl Detector {
                 let anchors = detector.anchors_per_layer;
                 if !(1..=8).contains(&anchors) {
                     return Err(format!("[detector] anchors_per_layer = {anchors} is not in 1..=8"));
+                }
+                let cells =
+                    |stride: &u32| u64::from(input.width.div_ceil(*stride) * input.height.div_ceil(*stride));
+                let all = detector.strides.iter().filter(|stride| **stride > 0).map(cells).sum::<u64>()
+                    * anchors as u64;
+                if all > MOST_ANCHORS {
+                    return Err(format!("[detector] has {all} anchors; {MOST_ANCHORS} at most are allowed"));
                 }
                 within("scale", detector.scale, 1.0, 4096.0)?;
                 within("score_clip", detector.score_clip, 1.0, 1000.0)?;
@@ -277,11 +322,10 @@ impl RawHead {
                     return wrong("has a temperature, which needs activation = \"softmax\"");
                 }
                 if let Some(prior) = &self.prior
-                    && (prior.len() != self.labels.len()
-                        || prior.iter().any(|p| !(*p > 0.0 && p.is_finite())))
+                    && (prior.len() != self.labels.len() || prior.iter().any(|p| !(1e-6..=1e6).contains(p)))
                 {
                     return wrong(&format!(
-                        "has prior = {prior:?}; expected a number above 0 for each label"
+                        "has prior = {prior:?}; expected a number in 0.000001..=1000000 for each label"
                     ));
                 }
                 let labels = self.labels.iter().map(|l| l.parse()).collect::<Result<_, _>>()?;

@@ -70,7 +70,12 @@ fn every_contradiction_is_refused_and_named() {
         ("0000\"", "000g\"", "64 lower-case"),
         ("width = 64", "width = 0", "width = 0"),
         ("mean = [127.5]", "mean = [1.0, 2.0]", "expected 1"),
-        ("std = [127.5]", "std = [0.0]", "above 0"),
+        ("width = 64", "width = 15", "width = 15 is not in 16..=1024"),
+        ("mean = [127.5]", "mean = [1e38]", "is not in -10000..=10000"),
+        ("mean = [127.5]", "mean = [nan]", "mean = [NaN] is not in"),
+        ("std = [127.5]", "std = [0.0]", "std = [0.0] is not in 0.0001..=10000"),
+        ("std = [127.5]", "std = [inf]", "std = [inf] is not in"),
+        ("name = \"net-1.2\"", "name = \"net\\u001b[2J\"", "without control characters"),
         ("color = \"gray\"", "color = \"grey\"", "unknown variant"),
         ("licence = \"MIT\"", "licence = \"MIT\"\nlicense = 1", "unknown field `license`"),
         ("scale = 1.2", "scale = nan", "[crop] scale"),
@@ -80,7 +85,8 @@ fn every_contradiction_is_refused_and_named() {
         ("activation = \"softmax\"", "activation = \"tanh\"", "expected one of"),
         ("activation = \"softmax\"", "activation = \"none\"", "needs activation = \"softmax\""),
         ("temperature = 1.5", "temperature = 0.0", "temperature = 0"),
-        ("temperature = 1.5", "prior = [0.5, 0.5]", "expected a number above 0 for each label"),
+        ("temperature = 1.5", "prior = [0.5, 0.5]", "expected a number in 0.000001..=1000000 for each label"),
+        ("temperature = 1.5", "prior = [0.5, 0.5, 1e38]", "expected a number in 0.000001..=1000000"),
         ("kind = \"action_units\"", "kind = \"expression\"", "more than one [[head]]"),
         ("AU12 = [0.2", "AU9 = [0.2", "names AU9"),
         ("[-0.5, 0.6]", "[-1.5, 0.6]", "not in -1..=1"),
@@ -94,6 +100,31 @@ fn every_contradiction_is_refused_and_named() {
         assert!(message.contains(named), "{to}: {message}");
         assert!(message.contains("models/net.toml"), "{message}");
     }
+}
+
+#[test]
+fn texts_and_lists_have_a_longest_length() {
+    let text = "x".repeat(1001);
+    let long = EMOTION.replacen("\"net-1.2\"", &format!("{text:?}"), 1);
+    let message = parse(&long).unwrap_err();
+    assert!(message.contains("name has 1001 characters; 1000 at most"), "{message}");
+    let list = EMOTION.replacen("source =", &format!("training_data = {:?}\nsource =", vec!["a"; 1001]), 1);
+    let message = parse(&list).unwrap_err();
+    assert!(message.contains("a list has 1001 entries"), "{message}");
+}
+
+#[test]
+fn a_detector_has_a_bounded_number_of_anchors() {
+    let head = EMOTION.split_once("[crop]").unwrap().0.replace("\"emotion\"", "\"face_detector\"");
+    let detector = |strides: &str| {
+        format!(
+            "{head}[detector]\nstrides = {strides}\nanchors_per_layer = 2\nboxes = 0\nscores = 1\nscale = 64.0\n\
+             score_clip = 100.0\nmin_score = 0.5\noverlap = 0.3\n"
+        )
+    };
+    assert!(parse(&detector("[8, 16, 16, 16]")).is_ok());
+    let message = parse(&detector(&format!("{:?}", vec![1; 1000]))).unwrap_err();
+    assert!(message.contains("8192000 anchors; 20000 at most"), "{message}");
 }
 
 #[test]

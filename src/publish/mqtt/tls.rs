@@ -7,8 +7,13 @@ use anyhow::{Context, bail};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use zeroize::Zeroizing;
 
+use crate::host::file;
 use crate::publish::settings::TlsSettings;
+
+/// The largest PEM file: the authorities of a whole system take a quarter of it.
+const LARGEST: u64 = 1 << 20;
 
 /// Reads the certificates and makes the configuration of one connection.
 ///
@@ -28,7 +33,8 @@ pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<ClientConf
         Some(client) => {
             let chain = certificates(&client.certificate_file, "client certificate")?;
             let shown = client.key_file.display();
-            let key = PrivateKeyDer::from_pem_file(&client.key_file).with_context(|| {
+            let key = Zeroizing::new(read(&client.key_file, "client key")?);
+            let key = PrivateKeyDer::from_pem_slice(&key).with_context(|| {
                 format!("failed to read the client key from {shown}; it must be a PEM file with a private key that needs no passphrase")
             })?;
             builder.with_client_auth_cert(chain, key).with_context(|| {
@@ -44,14 +50,20 @@ pub(super) fn client_config(settings: &TlsSettings) -> anyhow::Result<ClientConf
 
 fn certificates(path: &Path, what: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let shown = path.display();
-    let certificates =
-        CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .with_context(|| format!("failed to read the {what} from {shown}; it must be a PEM file"))?;
+    let certificates = CertificateDer::pem_slice_iter(&read(path, what)?)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("failed to read the {what} from {shown}; it must be a PEM file"))?;
     if certificates.is_empty() {
         bail!("{shown} holds no {what}: there is no \"BEGIN CERTIFICATE\" in it");
     }
     Ok(certificates)
+}
+
+fn read(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {
+    file::read(path, LARGEST).with_context(|| {
+        let shown = path.display();
+        format!("failed to read the {what} from {shown}; check the path, and that emotiond may read it")
+    })
 }
 
 fn own_authority(path: &Path) -> anyhow::Result<RootCertStore> {
@@ -108,6 +120,9 @@ mod tests {
         assert!(client_config(&ca("ca.pem")).is_ok());
         assert!(refusal(&ca("absent.pem")).contains("absent.pem"));
         assert!(refusal(&ca("empty.pem")).contains("BEGIN CERTIFICATE"));
+        std::os::unix::fs::symlink("/dev/zero", path("zero.pem")).unwrap();
+        let error = refusal(&ca("zero.pem"));
+        assert!(error.contains("zero.pem") && error.contains("it is a device"), "{error}");
 
         let client = |certificate: &str, key: &str| TlsSettings {
             ca_file: Some(path("ca.pem")),
@@ -115,6 +130,8 @@ mod tests {
         };
         assert!(client_config(&client("ca.pem", "key.pem")).is_ok());
         assert!(refusal(&client("ca.pem", "empty.pem")).contains("private key"));
+        assert!(refusal(&client("ca.pem", "zero.pem")).contains("client key"));
+        assert!(refusal(&client("zero.pem", "key.pem")).contains("client certificate"));
         let error = refusal(&client("ca.pem", "other.pem"));
         assert!(error.contains("does not fit"), "{error}");
         assert!(!error.contains("PRIVATE KEY"));
