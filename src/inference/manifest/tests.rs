@@ -118,7 +118,7 @@ fn a_detector_has_a_bounded_number_of_anchors() {
     let head = EMOTION.split_once("[crop]").unwrap().0.replace("\"emotion\"", "\"face_detector\"");
     let detector = |strides: &str| {
         format!(
-            "{head}[detector]\nstrides = {strides}\nanchors_per_layer = 2\nboxes = 0\nscores = 1\nscale = 64.0\n\
+            "{head}[detector]\ndecoder = \"blazeface\"\nstrides = {strides}\nanchors_per_layer = 2\nboxes = 0\nscores = 1\nscale = 64.0\n\
              score_clip = 100.0\nmin_score = 0.5\noverlap = 0.3\n"
         )
     };

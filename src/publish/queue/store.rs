@@ -14,6 +14,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::segment::{HEADER, Record, Records};
 use files::{blank, create, numbers, open, path};
@@ -21,6 +22,10 @@ use recovery::Found;
 
 /// The folder in the state directory that is ours alone.
 pub(in crate::publish) const FOLDER: &str = "queue";
+
+/// How often, and how far apart, a lock that somebody holds is tried again.
+const LOCK_TRIES: u32 = 10;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// A summary with its key, by which the queue is ordered.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,13 +120,20 @@ impl Store {
             _ => {}
         }
         let lock = open(&folder.join("lock")).map_err(unavailable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let reason = "another process has it open; give each emotiond a state directory of its own";
-                return Err(StoreError::Unavailable(reason.into()));
+        // The daemon before this one may still be on its way out, and a child that has just been forked holds what its
+        // parent had open until it executes.
+        let mut tries = 0..LOCK_TRIES;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries.next().is_some() => std::thread::sleep(LOCK_WAIT),
+                Err(TryLockError::WouldBlock) => {
+                    let reason =
+                        "another process has it open; give each emotiond a state directory of its own";
+                    return Err(StoreError::Unavailable(reason.into()));
+                }
+                Err(TryLockError::Error(error)) => return Err(unavailable(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(unavailable(error)),
         }
         let mut found = Found::default();
         for number in numbers(&folder).map_err(unavailable)? {
