@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::daemon::emotiond;
+use support::mosquitto::Mosquitto;
 use support::preload;
 
 const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/astronaut.png");
@@ -33,7 +34,8 @@ impl Stage {
         std::fs::create_dir(path("state")).unwrap();
         std::fs::write(path("state/file"), "").unwrap();
         let state = path("state").display().to_string();
-        let text = format!("site = \"home\"\ndevice = \"hall\"\n[mqtt]\n{mqtt}\nstate_directory = {state:?}\n");
+        let text =
+            format!("site = \"home\"\ndevice = \"hall\"\n[mqtt]\n{mqtt}\nstate_directory = {state:?}\n");
         std::fs::write(path("emotiond.toml"), text).unwrap();
         let library = preload::build_of("inside.c", folder.path());
         let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -45,11 +47,15 @@ impl Stage {
         self.folder.path().join(name)
     }
 
-    /// What the library has written, line by line, those that begin with `kind`.
+    /// What the library has written of a daemon that shows a photo, line by line, those that begin with `kind`.
     fn run(&self, what: &str, kind: &str) -> Vec<(String, String)> {
+        self.run_on(&format!("replay:{PHOTO}"), what, kind)
+    }
+
+    fn run_on(&self, source: &str, what: &str, kind: &str) -> Vec<(String, String)> {
         let mut other = Command::new("sleep").arg("600").spawn().unwrap();
         let output = emotiond()
-            .args(["run", "--publish", self.publish, "--source", &format!("replay:{PHOTO}"), "--config"])
+            .args(["run", "--publish", self.publish, "--source", source, "--config"])
             .arg(self.path("emotiond.toml"))
             .env("LD_PRELOAD", &self.library)
             .env("INSIDE", what)
@@ -129,6 +135,69 @@ fn the_embedded_broker_alone_listens() {
     let stage = Stage::new("mqtt", &format!("listen = \"127.0.0.1:{}\"", free_port()));
     // Landlock holds `bind` to the port, and the kernel asks nobody about a port that it chooses itself.
     stage.only(&["tcp-socket", "listen-unbound", "unix-stream-pair", OWN[0], OWN[1]]);
+}
+
+#[test]
+fn of_a_camera_what_is_used_is_asked_and_nothing_else() {
+    let stage = Stage::new("stdout", "url = \"mqtt://localhost\"");
+    let passed = |source: &str| {
+        let requests = stage.run_on(source, "camera", "camera");
+        assert_eq!(requests.len(), 27, "{requests:?}");
+        // There is no such descriptor, which is what the kernel says of those that reach it.
+        let passed = requests.into_iter().filter(|(_, outcome)| outcome == "EBADF");
+        passed.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+    };
+    let used = "QUERYCAP ENUM_FMT G_FMT S_FMT REQBUFS QUERYBUF QBUF DQBUF STREAMON STREAMOFF G_PARM S_PARM \
+                ENUM_FRAMESIZES ENUM_FRAMEINTERVALS";
+    assert_eq!(passed("v4l2:/dev/emotiond-none"), used);
+    assert_eq!(passed(&format!("replay:{PHOTO}")), "");
+}
+
+/// The daemon's own calls that failed as a filter makes calls fail, from a run over a photo. Without `--seccomp-bpf`, or
+/// strace would not see what another filter refuses.
+fn refused(publish: &str, mqtt: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let state = path("state");
+    let text = format!("site = \"home\"\ndevice = \"hall\"\n[mqtt]\n{mqtt}\nstate_directory = {state:?}\n");
+    std::fs::write(path("emotiond.toml"), text).unwrap();
+    let program = emotiond();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "signal=none", "-e", "status=failed", "-o", &path("trace"), "--"]);
+    strace.arg(program.get_program()).args(["run", "--publish", publish, "--pace", "fast"]);
+    strace.args(["--source", &format!("replay:{PHOTO}"), "--config", &path("emotiond.toml")]);
+    strace
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("STATE_DIRECTORY")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let output = strace.output().expect("strace is there; scripts/setup --tests installs it");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && log.contains("system calls filtered"), "{log}");
+    let trace = std::fs::read_to_string(path("trace")).unwrap();
+    let refused = trace.lines().filter(|line| ["EPERM", "EACCES", "ENOSYS"].iter().any(|e| line.contains(e)));
+    // The number of the thread stands before the call.
+    refused.map(|line| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').to_owned()).collect()
+}
+
+#[test]
+fn the_daemon_itself_is_refused_nothing_that_has_no_substitute() {
+    let broker = Mosquitto::start();
+    let (port, listen) = (broker.port(), free_port());
+    for (publish, mqtt) in [
+        ("mqtt", format!("url = \"mqtt://localhost:{port}\"")),
+        ("mqtt", format!("url = \"mqtt://127.0.0.1:{port}\"")),
+        ("mqtt", format!("listen = \"127.0.0.1:{listen}\"")),
+        ("stdout", "url = \"mqtt://localhost\"".to_owned()),
+    ] {
+        let refused = refused(publish, &mqtt);
+        assert!(
+            refused.iter().any(|call| call.starts_with("clone3(")),
+            "the trace shows refusals: {refused:?}"
+        );
+        let others: Vec<_> = refused.iter().filter(|call| !call.starts_with("clone3(")).collect();
+        assert!(others.is_empty(), "{publish}, {mqtt}: {others:?}");
+    }
 }
 
 /// The calls that no argument makes fail, when everything is configured that adds some. The rest have to be refused with

@@ -139,7 +139,8 @@ impl Access {
     /// The first thing that `wanted` needs of the filter of system calls and this does not give.
     #[must_use]
     pub(super) fn beyond_filter(&self, wanted: &Self) -> Option<String> {
-        let needs: [(&str, fn(&Self) -> bool); 5] = [
+        let needs: [(&str, fn(&Self) -> bool); 6] = [
+            ("a camera", |access| access.devices),
             ("resolving the broker's name", |access| access.resolve),
             ("a Unix socket", Self::unix_streams),
             ("listening", Self::listens),
@@ -219,9 +220,28 @@ mod tests {
     fn ports_are_those_of_the_broker() {
         let remote = with(REMOTE, CAMERA);
         assert_eq!((remote.connect, remote.bind), ([53, 8883].into(), BTreeSet::new()));
+        let addressed = with("url = \"mqtts://[::1]\"", CAMERA);
+        assert_eq!((addressed.connect, addressed.resolve), ([8883].into(), false));
         let embedded = with("listen = \"127.0.0.1:1884\"", CAMERA);
         assert_eq!((embedded.connect, embedded.bind), ([1884].into(), [1884].into()));
         assert!(with("listen = \"127.0.0.1:0\"", CAMERA).any_port);
+    }
+
+    #[test]
+    fn a_reload_is_told_what_the_filter_of_system_calls_has_refused() {
+        let address = with("url = \"mqtt://192.0.2.1\"", "stream:-");
+        let beyond = |mqtt: &str, camera: &str| address.beyond_filter(&with(mqtt, camera));
+        assert_eq!(beyond("url = \"mqtt://192.0.2.2\"", "replay:-"), None);
+        for (mqtt, camera, words) in [
+            ("url = \"mqtt://broker\"", "stream:-", "name"),
+            ("url = \"mqtt://192.0.2.1\"", "stream:/run/camera/socket", "a Unix socket"),
+            ("listen = \"127.0.0.1:1884\"", "stream:-", "listening"),
+            ("url = \"mqtt://192.0.2.1\"", CAMERA, "a camera"),
+        ] {
+            let beyond = beyond(mqtt, camera).unwrap_or_default();
+            assert!(beyond.contains(words), "{beyond:?} for {mqtt}, {camera}");
+        }
+        assert!(address.refused().contains(&"listening") && !address.refused().contains(&"TCP"));
     }
 
     #[test]

@@ -119,29 +119,29 @@ pub(super) const FCNTL: &[i32] = &[
     libc::F_SETPIPE_SZ,
 ];
 
-/// Whether something is a terminal (in both ways), how wide it is, and the flags of descriptors.
-pub(super) const IOCTL: &[u32] =
-    &[0x5401, 0x802c_542a, 0x5413, 0x5421, 0x541b, 0x5450, 0x5451]; // TCGETS, TCGETS2, TIOCGWINSZ, FIONBIO, FIONREAD, FIONCLEX, FIOCLEX
+/// Whether something is a terminal (TCGETS, TCGETS2) and how wide (TIOCGWINSZ); waiting and inheritance of descriptors
+/// (FIONBIO, FIONREAD, FIONCLEX, FIOCLEX).
+pub(super) const IOCTL: &[u32] = &[0x5401, 0x802c_542a, 0x5413, 0x5421, 0x541b, 0x5450, 0x5451];
 
 /// The number of an interface and its name, for addresses with a scope: SIOCGIFNAME, SIOCGIFINDEX.
 pub(super) const INTERFACES: &[u32] = &[0x8910, 0x8933];
 
 /// What `capture::v4l2` asks of a camera through the crate `v4l`.
 pub(super) const V4L2: [u32; 14] = [
-    v4l2(READ, 0, 104),        // VIDIOC_QUERYCAP
-    v4l2(READ | WRITE, 2, 64), // VIDIOC_ENUM_FMT
-    v4l2(READ | WRITE, 4, 208), // VIDIOC_G_FMT
-    v4l2(READ | WRITE, 5, 208), // VIDIOC_S_FMT
-    v4l2(READ | WRITE, 8, 20), // VIDIOC_REQBUFS
-    v4l2(READ | WRITE, 9, 88), // VIDIOC_QUERYBUF
-    v4l2(READ | WRITE, 15, 88), // VIDIOC_QBUF
-    v4l2(READ | WRITE, 17, 88), // VIDIOC_DQBUF
-    v4l2(WRITE, 18, 4),        // VIDIOC_STREAMON
-    v4l2(WRITE, 19, 4),        // VIDIOC_STREAMOFF
+    v4l2(READ, 0, 104),          // VIDIOC_QUERYCAP
+    v4l2(READ | WRITE, 2, 64),   // VIDIOC_ENUM_FMT
+    v4l2(READ | WRITE, 4, 208),  // VIDIOC_G_FMT
+    v4l2(READ | WRITE, 5, 208),  // VIDIOC_S_FMT
+    v4l2(READ | WRITE, 8, 20),   // VIDIOC_REQBUFS
+    v4l2(READ | WRITE, 9, 88),   // VIDIOC_QUERYBUF
+    v4l2(READ | WRITE, 15, 88),  // VIDIOC_QBUF
+    v4l2(READ | WRITE, 17, 88),  // VIDIOC_DQBUF
+    v4l2(WRITE, 18, 4),          // VIDIOC_STREAMON
+    v4l2(WRITE, 19, 4),          // VIDIOC_STREAMOFF
     v4l2(READ | WRITE, 21, 204), // VIDIOC_G_PARM
     v4l2(READ | WRITE, 22, 204), // VIDIOC_S_PARM
-    v4l2(READ | WRITE, 74, 44), // VIDIOC_ENUM_FRAMESIZES
-    v4l2(READ | WRITE, 75, 52), // VIDIOC_ENUM_FRAMEINTERVALS
+    v4l2(READ | WRITE, 74, 44),  // VIDIOC_ENUM_FRAMESIZES
+    v4l2(READ | WRITE, 75, 52),  // VIDIOC_ENUM_FRAMEINTERVALS
 ];
 
 const WRITE: u32 = 1;

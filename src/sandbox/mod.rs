@@ -106,7 +106,11 @@ impl fmt::Display for Confinement {
             Memory::Refused(error) => write!(f, "; memory may be swapped ({error})")?,
         }
         if self.filter.is_ok() {
-            write!(f, "; refused because this configuration needs none: {}", self.reach.refused().join(", "))?;
+            write!(
+                f,
+                "; refused because this configuration needs none: {}",
+                self.reach.refused().join(", ")
+            )?;
         }
         Ok(())
     }

@@ -104,7 +104,12 @@ impl Rules {
         self.when(call, &[(argument, MaskedEq(bits as u64 & 0xffff_ffff), 0)])
     }
 
-    fn one_of<T: Copy + TryInto<u64>>(&mut self, call: c_long, argument: u8, values: &[T]) -> anyhow::Result<()> {
+    fn one_of<T: Copy + TryInto<u64>>(
+        &mut self,
+        call: c_long,
+        argument: u8,
+        values: &[T],
+    ) -> anyhow::Result<()> {
         for &value in values {
             let value = value.try_into().ok().context("a value for the filter is negative")?;
             self.when(call, &[(argument, Eq, value)])?;
@@ -195,7 +200,8 @@ fn sockets(rules: &mut Rules, access: &Access) -> anyhow::Result<()> {
             // No MPTCP, which Landlock does not hold to ports.
             families.extend([0, libc::IPPROTO_TCP].map(|protocol| of(family, libc::SOCK_STREAM, protocol)));
             if access.resolve {
-                families.extend([0, libc::IPPROTO_UDP].map(|protocol| of(family, libc::SOCK_DGRAM, protocol)));
+                families
+                    .extend([0, libc::IPPROTO_UDP].map(|protocol| of(family, libc::SOCK_DGRAM, protocol)));
             }
         }
     }
