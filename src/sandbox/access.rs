@@ -1,6 +1,7 @@
 //! What the process has to reach after its start: folders, devices, ports. Decided here, enforced by [`super::landlock`].
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::capture::SourceAccess;
@@ -33,13 +34,23 @@ pub struct Access {
     pub bind: BTreeSet<u16>,
     /// Whether ports are chosen by the system, so that there is nothing to hold it to.
     pub any_port: bool,
+    /// Whether names are resolved, which takes UDP and the Unix sockets of name services (Avahi, SSSD, nscd).
+    pub resolve: bool,
+    /// Whether the source may be a Unix socket.
+    pub stream_socket: bool,
+    /// Whether a service manager is told of the daemon's state, by datagrams to a Unix socket.
+    pub supervised: bool,
 }
 
 impl Access {
     /// What these settings need. `publishes` says whether there is a broker.
     #[must_use]
     pub fn of(settings: &Settings, publishes: bool) -> Self {
-        let mut access = Self { read: SYSTEM.map(PathBuf::from).into(), ..Self::default() };
+        let mut access = Self {
+            read: SYSTEM.map(PathBuf::from).into(),
+            supervised: std::env::var_os("NOTIFY_SOCKET").is_some(),
+            ..Self::default()
+        };
         let mut files = vec![settings.path.clone(), PathBuf::from("/etc/resolv.conf")];
         files.extend(settings.mqtt.tls.ca_file.clone());
         files.extend(settings.password_file.clone());
@@ -60,7 +71,10 @@ impl Access {
         match settings.camera.access() {
             SourceAccess::Devices => access.devices = true,
             SourceAccess::Path(path) => access.read.extend([path]),
-            SourceAccess::Folder(path) => access.read.extend(folders(&path)),
+            SourceAccess::Folder(path) => {
+                access.stream_socket = true;
+                access.read.extend(folders(&path));
+            }
             SourceAccess::Nothing => {}
         }
         if publishes {
@@ -74,7 +88,10 @@ impl Access {
     fn ports(&mut self, settings: &Settings) {
         let port = match &settings.mqtt.broker {
             Broker::Remote(address) => {
-                self.connect.insert(DNS);
+                self.resolve = address.host.parse::<IpAddr>().is_err();
+                if self.resolve {
+                    self.connect.insert(DNS);
+                }
                 address.port
             }
             Broker::Embedded => {
@@ -85,6 +102,53 @@ impl Access {
         };
         self.connect.insert(port);
         self.any_port = port == 0;
+    }
+
+    /// Whether sockets of IP are needed at all.
+    #[must_use]
+    pub(super) fn network(&self) -> bool {
+        !self.connect.is_empty() || self.listens()
+    }
+
+    /// Whether anything is listened on.
+    #[must_use]
+    pub(super) fn listens(&self) -> bool {
+        !self.bind.is_empty() || self.any_port
+    }
+
+    /// Whether Unix sockets are connected to, other than the service manager's.
+    #[must_use]
+    pub(super) fn unix_streams(&self) -> bool {
+        self.resolve || self.stream_socket
+    }
+
+    /// What another configuration would have been left, and this one is not.
+    #[must_use]
+    pub(super) fn refused(&self) -> Vec<&'static str> {
+        let of = [
+            (self.devices, "cameras"),
+            (!self.write.is_empty(), "writing files"),
+            (self.network(), "TCP"),
+            (self.listens(), "listening"),
+            (self.resolve, "UDP and name services"),
+            (self.unix_streams() || self.supervised, "Unix sockets"),
+        ];
+        of.into_iter().filter(|(needed, _)| !needed).map(|(_, what)| what).collect()
+    }
+
+    /// The first thing that `wanted` needs of the filter of system calls and this does not give.
+    #[must_use]
+    pub(super) fn beyond_filter(&self, wanted: &Self) -> Option<String> {
+        let needs: [(&str, fn(&Self) -> bool); 6] = [
+            ("a camera", |access| access.devices),
+            ("resolving the broker's name", |access| access.resolve),
+            ("a Unix socket", Self::unix_streams),
+            ("listening", Self::listens),
+            ("a network", Self::network),
+            ("a folder to write to", |access| !access.write.is_empty()),
+        ];
+        let missing = needs.into_iter().find(|(_, need)| need(wanted) && !need(self));
+        missing.map(|(what, _)| what.to_owned())
     }
 
     /// The first thing that `wanted` needs and this does not give; ports only if they are held to.
@@ -156,9 +220,28 @@ mod tests {
     fn ports_are_those_of_the_broker() {
         let remote = with(REMOTE, CAMERA);
         assert_eq!((remote.connect, remote.bind), ([53, 8883].into(), BTreeSet::new()));
+        let addressed = with("url = \"mqtts://[::1]\"", CAMERA);
+        assert_eq!((addressed.connect, addressed.resolve), ([8883].into(), false));
         let embedded = with("listen = \"127.0.0.1:1884\"", CAMERA);
         assert_eq!((embedded.connect, embedded.bind), ([1884].into(), [1884].into()));
         assert!(with("listen = \"127.0.0.1:0\"", CAMERA).any_port);
+    }
+
+    #[test]
+    fn a_reload_is_told_what_the_filter_of_system_calls_has_refused() {
+        let address = with("url = \"mqtt://192.0.2.1\"", "stream:-");
+        let beyond = |mqtt: &str, camera: &str| address.beyond_filter(&with(mqtt, camera));
+        assert_eq!(beyond("url = \"mqtt://192.0.2.2\"", "replay:-"), None);
+        for (mqtt, camera, words) in [
+            ("url = \"mqtt://broker\"", "stream:-", "name"),
+            ("url = \"mqtt://192.0.2.1\"", "stream:/run/camera/socket", "a Unix socket"),
+            ("listen = \"127.0.0.1:1884\"", "stream:-", "listening"),
+            ("url = \"mqtt://192.0.2.1\"", CAMERA, "a camera"),
+        ] {
+            let beyond = beyond(mqtt, camera).unwrap_or_default();
+            assert!(beyond.contains(words), "{beyond:?} for {mqtt}, {camera}");
+        }
+        assert!(address.refused().contains(&"listening") && !address.refused().contains(&"TCP"));
     }
 
     #[test]

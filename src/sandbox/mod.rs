@@ -4,6 +4,7 @@
 //! Argued in `docs/decisions/0004-confinement.md`. The systemd unit says much of it once more from the outside.
 
 mod access;
+mod calls;
 mod landlock;
 mod syscalls;
 
@@ -54,13 +55,11 @@ enum Memory {
 /// Only this thread and those it starts from now on are confined: to be called before any other thread is.
 #[must_use]
 pub fn confine(reach: Access) -> Confinement {
-    Confinement {
-        landlock: landlock::enforce(&reach),
-        // After Landlock, of whose system calls an older filter knows nothing.
-        filter: syscalls::forbid().map_err(|error| format!("{error:#}")),
-        memory: lock_memory(),
-        reach,
-    }
+    let landlock = landlock::enforce(&reach);
+    let memory = lock_memory();
+    // Last: it allows none of the calls of the other two.
+    let filter = syscalls::allow(&reach).map_err(|error| format!("{error:#}"));
+    Confinement { reach, landlock, filter, memory }
 }
 
 impl Confinement {
@@ -75,9 +74,10 @@ impl Confinement {
     pub fn objection(&self, wanted: &Access) -> Option<String> {
         let beyond = match self.landlock {
             Landlock::Enforced { abi } => self.reach.beyond(wanted, abi >= landlock::NETWORK),
-            Landlock::Missing(_) => return None,
+            Landlock::Missing(_) => None,
         };
-        beyond.map(|what| {
+        let filtered = || self.reach.beyond_filter(wanted).filter(|_| self.filter.is_ok());
+        beyond.or_else(filtered).map(|what| {
             format!(
                 "{what} is out of reach of the running process, which confined itself at its start: restart emotiond \
                  (systemctl restart emotiond)"
@@ -99,12 +99,20 @@ impl fmt::Display for Confinement {
             Err(error) => write!(f, "; system calls not filtered ({error})")?,
         }
         match &self.memory {
-            Memory::Locked => write!(f, "; memory never swapped"),
+            Memory::Locked => write!(f, "; memory never swapped")?,
             Memory::Limited(bytes) => {
-                write!(f, "; memory may be swapped (its lock is limited to {} KiB)", bytes >> 10)
+                write!(f, "; memory may be swapped (its lock is limited to {} KiB)", bytes >> 10)?;
             }
-            Memory::Refused(error) => write!(f, "; memory may be swapped ({error})"),
+            Memory::Refused(error) => write!(f, "; memory may be swapped ({error})")?,
         }
+        if self.filter.is_ok() {
+            write!(
+                f,
+                "; refused because this configuration needs none: {}",
+                self.reach.refused().join(", ")
+            )?;
+        }
+        Ok(())
     }
 }
 
