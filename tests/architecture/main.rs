@@ -44,7 +44,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("zune_jpeg", &["emotiond::capture"]),
     ("image", &["emotiond::capture", "emotiond::vision", "emotiond::inference", "emotiond::command"]),
     ("rumqttc", &["emotiond::publish"]),
-    ("rumqttd", &["emotiond::publish"]),
+    ("tokio", &["emotiond::publish::embedded"]),
     ("rustls", &["emotiond::publish"]),
     ("redb", &["emotiond::publish::queue::store"]),
     ("sd_notify", &["emotiond::runtime::systemd"]),
