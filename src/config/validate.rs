@@ -12,10 +12,10 @@ use crate::capture::frame::decode::raw_length;
 use crate::capture::replay::{ReplaySettings, Speed};
 use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::capture::{CameraSettings, Spec};
+use crate::publish::is_topic_filter;
 use crate::publish::settings::{
     Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
 };
-use crate::publish::is_topic_filter;
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::policy::Policy;

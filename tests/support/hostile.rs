@@ -92,7 +92,8 @@ pub fn malformed(count: usize) -> Vec<Vec<u8>> {
         connect("attacker"),
         publish("emotiond/hall/pause/set", true, b"ON"),
         subscribe("emotiond/#"),
-        b"\x10\x27\x00\x04MQTT\x04\xce\x00\x0a\x00\x04test\x00\x02/a\x00\x07offline\x00\x04rumq\x00\x02mq".to_vec(),
+        b"\x10\x27\x00\x04MQTT\x04\xce\x00\x0a\x00\x04test\x00\x02/a\x00\x07offline\x00\x04rumq\x00\x02mq"
+            .to_vec(),
         b"\xa2\x07\x00\x01\x00\x03a/#".to_vec(),
         b"\x34\x09\x00\x03a/b\x00\x05ON".to_vec(),
         b"\x62\x02\x00\x05".to_vec(),

@@ -153,7 +153,8 @@ impl Connection {
         self.hungry = false;
         let outcome = loop {
             let rest = &self.input[done..];
-            if self.output.len() >= OUTPUT || hub.session(id).is_some_and(|session| session.pause(now).is_some())
+            if self.output.len() >= OUTPUT
+                || hub.session(id).is_some_and(|session| session.pause(now).is_some())
             {
                 break Ok(None);
             }

@@ -196,7 +196,8 @@ impl Hub {
                 let mut refused = None;
                 let mut codes = Vec::with_capacity(filters.len());
                 for (filter, qos) in filters {
-                    let granted = if topic::is_filter(filter) { session.subscribe(filter, qos) } else { None };
+                    let granted =
+                        if topic::is_filter(filter) { session.subscribe(filter, qos) } else { None };
                     codes.push(granted.map_or(REFUSED_FILTER, |qos| qos as u8));
                     if granted.is_none() {
                         refused = Some(filter);

@@ -78,8 +78,7 @@ impl EmbeddedBroker {
             );
         }
         let own = own_credentials()?;
-        let rights =
-            Rights::new(&settings.device, settings.commands, settings.birth_topic, settings.topics);
+        let rights = Rights::new(&settings.device, settings.commands, settings.birth_topic, settings.topics);
         let (own_copy, credentials) = (own.clone(), settings.credentials);
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();

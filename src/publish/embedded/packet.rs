@@ -314,7 +314,8 @@ mod tests {
 
     use super::*;
 
-    const CONNECT: &[u8] = b"\x10\x27\x00\x04MQTT\x04\xce\x00\x0a\x00\x04test\x00\x02/a\x00\x07offline\x00\x04rumq\x00\x02mq";
+    const CONNECT: &[u8] =
+        b"\x10\x27\x00\x04MQTT\x04\xce\x00\x0a\x00\x04test\x00\x02/a\x00\x07offline\x00\x04rumq\x00\x02mq";
 
     fn whole(bytes: &[u8]) -> Result<Packet<'_>> {
         assert_eq!(frame(bytes, 1000), Ok(Some(bytes.len())), "{bytes:?}");

@@ -35,7 +35,8 @@ impl Refusals {
         match self.logged.iter_mut().find(|(known, ..)| *known == reason) {
             None => {
                 self.logged.push((reason, now, 0));
-                log::warn!("embedded broker: {}", what());
+                let what = what();
+                log::warn!("embedded broker: {what}");
             }
             Some((_, at, count)) if now.duration_since(*at) >= INTERVAL => {
                 let before = std::mem::take(count);
@@ -45,7 +46,8 @@ impl Refusals {
                 } else {
                     String::new()
                 };
-                log::warn!("embedded broker: {}{more}", what());
+                let what = what();
+                log::warn!("embedded broker: {what}{more}");
             }
             Some((_, _, count)) => *count += 1,
         }

@@ -122,7 +122,8 @@ impl Session {
 
     /// Queues a message if the client has subscribed to it. Gives whether others had to go for it.
     pub fn offer(&mut self, message: &Rc<Message>, now: Instant) -> bool {
-        let matching = self.subscriptions.iter().filter(|known| topic::matches(&known.filter, &message.topic));
+        let matching =
+            self.subscriptions.iter().filter(|known| topic::matches(&known.filter, &message.topic));
         let Some(granted) = matching.map(|known| known.qos).max() else { return false };
         self.queue_bytes += message.bytes();
         self.queue.push_back(Queued { message: Rc::clone(message), qos: granted.min(message.qos) });

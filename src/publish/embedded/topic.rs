@@ -80,6 +80,8 @@ mod tests {
         for bad in ["", "a#", "#/a", "a+", "a/b+/c", &"a".repeat(LONGEST + 1)] {
             assert!(!is_filter(bad), "{bad}");
         }
-        assert!(is_topic("a/b") && !is_topic("a/+") && !is_topic("#") && !is_topic("") && !is_topic("$SYS/a"));
+        assert!(
+            is_topic("a/b") && !is_topic("a/+") && !is_topic("#") && !is_topic("") && !is_topic("$SYS/a")
+        );
     }
 }
