@@ -316,6 +316,7 @@ fn the_embedded_broker_serves_others_as_well() {
     let mut embedded = settings("embedded");
     assert_eq!(embedded.broker, Broker::Embedded);
     embedded.embedded_listen = "127.0.0.1:0".parse().unwrap();
+    embedded.embedded_topics = vec!["emotiond/kitchen/#".into()];
     let (mut publisher, commands) = start(embedded);
     let port = publisher.address().port;
     publisher.publish(message(Topic::Info, "{}")).unwrap();
@@ -385,7 +386,7 @@ fn the_embedded_broker_asks_for_its_password() {
     log::line(&[
         "ERROR",
         &format!("mqtt://127.0.0.1:{port}"),
-        "closed the connection before answering",
+        "the broker asks for a user name and password",
         "password_file",
     ]);
     assert_eq!(stranger.counters().connections, 0);

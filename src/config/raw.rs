@@ -118,6 +118,7 @@ impl Default for PrivacyTable {
 pub(super) struct MqttTable {
     pub url: String,
     pub listen: Option<String>,
+    pub embedded_topics: Vec<String>,
     pub username: Option<String>,
     pub password_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,
@@ -135,6 +136,7 @@ impl Default for MqttTable {
         Self {
             url: "embedded".to_owned(),
             listen: None,
+            embedded_topics: Vec::new(),
             username: None,
             password_file: None,
             ca_file: None,

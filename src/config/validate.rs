@@ -12,6 +12,7 @@ use crate::capture::frame::decode::raw_length;
 use crate::capture::replay::{ReplaySettings, Speed};
 use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::capture::{CameraSettings, Spec};
+use crate::publish::is_topic_filter;
 use crate::publish::settings::{
     Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
 };
@@ -21,6 +22,8 @@ use emotiond_core::report::policy::Policy;
 
 /// The most windows that are kept on disk.
 const MOST_KEPT: f64 = 1e6;
+/// The most filters of topics that clients of the embedded broker may publish on.
+const MOST_TOPICS: usize = 64;
 
 pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> Result<Settings> {
     let Some(site) = file.site else {
@@ -168,6 +171,23 @@ fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<Mq
         );
         settings.embedded_listen = listen;
     }
+    ensure!(
+        mqtt.embedded_topics.is_empty() || settings.broker == Broker::Embedded,
+        "`mqtt.embedded_topics` is for the embedded broker; `mqtt.url` is {:?}",
+        mqtt.url
+    );
+    ensure!(
+        mqtt.embedded_topics.len() <= MOST_TOPICS,
+        "`mqtt.embedded_topics` has {} filters; {MOST_TOPICS} at most",
+        mqtt.embedded_topics.len()
+    );
+    for filter in &mqtt.embedded_topics {
+        ensure!(
+            is_topic_filter(filter),
+            "`mqtt.embedded_topics` contains {filter:?}, which is no topic filter; write for example \"kitchen/#\""
+        );
+    }
+    settings.embedded_topics = mqtt.embedded_topics;
     settings.credentials = credentials;
     settings.tls = tls;
     settings.keep_alive =

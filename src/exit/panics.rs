@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
-    static CONTAINED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Runs `work`; a panic in it is given back as its reason instead of ending the process. What `work` touched is to be
@@ -23,20 +22,10 @@ pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Whether a panic on this thread is about to be contained, which is noted. For the hook that ends the process if not.
+/// Whether a panic on this thread is about to be contained. For the hook that ends the process if not.
 #[must_use]
 pub fn contained() -> bool {
-    if GUARDED.get() {
-        CONTAINED.set(CONTAINED.get() + 1);
-    }
     GUARDED.get()
-}
-
-/// How many panics of this thread the hook has let be contained, those included that foreign code within
-/// [`contain`] has caught itself.
-#[must_use]
-pub fn contained_count() -> u64 {
-    CONTAINED.get()
 }
 
 #[cfg(test)]
@@ -50,9 +39,7 @@ mod tests {
             contain(|| -> u8 { panic!("page {} is damaged", 3) }),
             Err("page 3 is damaged".to_owned())
         );
-        let before = contained_count();
         assert!(contain(contained).unwrap());
         assert!(!contained());
-        assert_eq!(contained_count() - before, 1);
     }
 }

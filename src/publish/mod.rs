@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use emotiond_core::report::payload::Message;
 
+pub use embedded::is_topic_filter;
 pub use queue::{Disk, Dropped};
 
 /// Beginnings of the targets of log records of the MQTT crates themselves, which log an error for every client that
 /// disconnects. This module reports what matters once and in words: a logger should turn these off unless somebody
-/// debugs those crates. (rumqttd's spans come as `tracing::span`.)
-pub const NOISY_LOG_TARGETS: [&str; 3] = ["rumqttc", "rumqttd", "tracing"];
+/// debugs those crates.
+pub const NOISY_LOG_TARGETS: [&str; 1] = ["rumqttc"];
 
 /// What a destination has done so far, for `health`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -60,11 +61,6 @@ pub trait Publisher: Send {
     /// If the destination is closed for good.
     fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
         self.flush(within)
-    }
-
-    /// Why the destination will never work again in this process, if that is so: the process is to be restarted.
-    fn fatal(&self) -> Option<String> {
-        None
     }
 
     /// What has been done so far.

@@ -25,6 +25,9 @@ pub struct MqttSettings {
     pub tls: TlsSettings,
     /// Where the embedded broker listens; port 0 takes any free one. Used with [`Broker::Embedded`] only.
     pub embedded_listen: SocketAddr,
+    /// Filters of topics that clients of the embedded broker may publish on, besides commands and Home Assistant's birth
+    /// message. Those of this device are never among them.
+    pub embedded_topics: Vec<String>,
     /// After how long without traffic the connection is tested, in whole seconds. A broker that stops responding is
     /// noticed within twice this time, and it notices us within one and a half.
     pub keep_alive: Duration,
@@ -55,6 +58,7 @@ impl MqttSettings {
             credentials: None,
             tls: TlsSettings::default(),
             embedded_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            embedded_topics: Vec::new(),
             keep_alive: Self::KEEP_ALIVE,
             queue: Self::QUEUE,
             durable: None,

@@ -192,10 +192,6 @@ impl<'a> Daemon<'a> {
                 Ok(Event::Stopped(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the session holds a sender"),
             }
-            if let Some(reason) = self.publisher.fatal() {
-                self.stop(STOP_TIMEOUT);
-                return Err(Failure { code: Code::Software, error: anyhow::anyhow!(reason) });
-            }
             let now = Instant::now();
             if now >= next_watch {
                 next_watch = now + WATCH;

@@ -44,7 +44,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("zune_jpeg", &["emotiond::capture"]),
     ("image", &["emotiond::capture", "emotiond::vision", "emotiond::inference", "emotiond::command"]),
     ("rumqttc", &["emotiond::publish"]),
-    ("rumqttd", &["emotiond::publish"]),
+    ("tokio", &["emotiond::publish::embedded"]),
     ("rustls", &["emotiond::publish"]),
     ("crc32fast", &["emotiond::publish::queue::segment"]),
     ("sd_notify", &["emotiond::runtime::systemd"]),

@@ -5,6 +5,7 @@
 pub mod certificates;
 pub mod daemon;
 pub mod gate;
+pub mod hostile;
 pub mod log;
 pub mod mosquitto;
 pub mod namespace;

@@ -68,6 +68,10 @@ impl MqttPublisher {
                 let embedded = EmbeddedBroker::start(EmbeddedSettings {
                     listen: settings.embedded_listen,
                     credentials: settings.credentials.clone(),
+                    device: settings.device.clone(),
+                    commands: settings.commands,
+                    birth_topic: discovery.as_ref().map(|discovery| discovery.birth_topic.clone()),
+                    topics: settings.embedded_topics.clone(),
                 })?;
                 (embedded.address(), Some(embedded))
             }
@@ -88,11 +92,15 @@ impl MqttPublisher {
                     .push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()), Instant::now());
             }
         }
+        let mut session_settings = settings.clone();
+        if let Some(embedded) = &embedded {
+            session_settings.credentials = Some(embedded.own_credentials().clone());
+        }
         let worker = SessionWorker {
             shared: Arc::clone(&shared),
             address: address.clone(),
             inbox: settings.commands.then(|| Inbox::new(&settings.device, commands, Instant::now())),
-            settings: settings.clone(),
+            settings: session_settings,
             status,
             discovery,
         };
@@ -205,10 +213,6 @@ impl Publisher for MqttPublisher {
             embedded.stop();
         }
         Ok(left)
-    }
-
-    fn fatal(&self) -> Option<String> {
-        self.embedded.as_ref()?.failure()
     }
 
     fn counters(&self) -> Counters {

@@ -80,7 +80,7 @@ impl Scratch {
             .set_max_height(height as usize)
             .set_strict_mode(true);
         let rgb = resize(picture, width, height)?;
-        // A decoder that contained_count over hostile bytes costs one frame, not the daemon.
+        // A decoder that panics over hostile bytes costs one frame, not the daemon.
         let outcome = panics::contain(|| {
             let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&self.copy), options);
             decoder.decode_headers()?;
