@@ -30,6 +30,7 @@ pub(super) enum Ack {
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::enum_variant_names, reason = "the names of the standard")]
 pub(super) enum QoS {
     AtMostOnce = 0,
     AtLeastOnce = 1,
