@@ -82,7 +82,7 @@ impl Material {
     }
 
     pub(super) fn pipe(reader: PipeReader, what: String) -> Self {
-        Self::Stream(Stream::new(Reader::Pipe(reader), what, None))
+        Self::Stream(Stream::new(StreamReader::Pipe(reader), what, None))
     }
 
     pub(super) fn is_still(&self) -> bool {
@@ -154,7 +154,7 @@ pub(super) struct Stream {
     what: String,
     /// Where to start over.
     path: Option<PathBuf>,
-    reader: Reader,
+    reader: StreamReader,
     splitter: Splitter,
     chunk: Zeroizing<Vec<u8>>,
     bytes: u64,
@@ -162,13 +162,13 @@ pub(super) struct Stream {
     ended: bool,
 }
 
-enum Reader {
+enum StreamReader {
     File(File),
     Pipe(PipeReader),
 }
 
 impl Stream {
-    fn new(reader: Reader, what: String, path: Option<PathBuf>) -> Self {
+    fn new(reader: StreamReader, what: String, path: Option<PathBuf>) -> Self {
         let chunk = Zeroizing::new(vec![0; CHUNK]);
         let splitter = Splitter::default();
         Self { what, path, reader, splitter, chunk, bytes: 0, good: false, ended: false }
@@ -177,7 +177,7 @@ impl Stream {
     fn file(path: &Path) -> Result<Self, SourceError> {
         let what = path.display().to_string();
         match File::open(path) {
-            Ok(file) => Ok(Self::new(Reader::File(file), what, Some(path.to_owned()))),
+            Ok(file) => Ok(Self::new(StreamReader::File(file), what, Some(path.to_owned()))),
             Err(error) => Err(SourceError::Io { what, error }),
         }
     }
@@ -185,14 +185,14 @@ impl Stream {
     /// Reads the next piece into the chunk; returns its length, 0 at the end.
     fn read(&mut self) -> Result<usize, SourceError> {
         match &mut self.reader {
-            Reader::File(file) => loop {
+            StreamReader::File(file) => loop {
                 match file.read(&mut self.chunk) {
                     Ok(read) => return Ok(read),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(SourceError::Io { what: self.what.clone(), error }),
                 }
             },
-            Reader::Pipe(pipe) => {
+            StreamReader::Pipe(pipe) => {
                 // Whoever writes a recording may take any time; that nothing comes is worth a line all the same.
                 let began = Instant::now();
                 loop {
