@@ -33,7 +33,7 @@ struct Replay {
     after: Option<Rc<RelayedMessage>>,
 }
 
-pub(super) struct Session {
+pub(super) struct ClientSession {
     pub client_id: Rc<str>,
     pub address: IpAddr,
     /// The daemon's own.
@@ -59,7 +59,7 @@ pub(super) struct Session {
     refilled: Instant,
 }
 
-impl Session {
+impl ClientSession {
     pub fn new(client_id: &str, address: IpAddr, own: bool, keep_alive: u16, now: Instant) -> Self {
         let silence = match keep_alive {
             0 => LONGEST_SILENCE,
