@@ -139,7 +139,8 @@ impl Access {
     /// The first thing that `wanted` needs of the filter of system calls and this does not give.
     #[must_use]
     pub(super) fn beyond_filter(&self, wanted: &Self) -> Option<String> {
-        let needs: [(&str, fn(&Self) -> bool); 6] = [
+        type Need = (&'static str, fn(&Access) -> bool);
+        let needs: [Need; 6] = [
             ("a camera", |access| access.devices),
             ("resolving the broker's name", |access| access.resolve),
             ("a Unix socket", Self::unix_streams),

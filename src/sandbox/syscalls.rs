@@ -82,15 +82,20 @@ impl Rules {
 
     /// Allows a call if all these arguments, of 32 bits each, are as said.
     fn when(&mut self, call: c_long, arguments: &[Argument]) -> anyhow::Result<()> {
-        self.rule(call, SeccompCmpArgLen::Dword, arguments)
+        self.rule(call, &SeccompCmpArgLen::Dword, arguments)
     }
 
     /// The same for arguments of 64 bits, pointers.
     fn when_wide(&mut self, call: c_long, arguments: &[Argument]) -> anyhow::Result<()> {
-        self.rule(call, SeccompCmpArgLen::Qword, arguments)
+        self.rule(call, &SeccompCmpArgLen::Qword, arguments)
     }
 
-    fn rule(&mut self, call: c_long, length: SeccompCmpArgLen, arguments: &[Argument]) -> anyhow::Result<()> {
+    fn rule(
+        &mut self,
+        call: c_long,
+        length: &SeccompCmpArgLen,
+        arguments: &[Argument],
+    ) -> anyhow::Result<()> {
         let condition = |(argument, is, value): &Argument| {
             SeccompCondition::new(*argument, length.clone(), is.clone(), *value)
         };
