@@ -290,6 +290,33 @@ fn analyze_finds_the_face_and_reports_what_it_cannot_read() {
 }
 
 #[test]
+fn a_damaged_or_huge_picture_ends_with_65_and_without_a_count_of_faces() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo.jpg");
+    image::open(PHOTO).unwrap().save(&path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let mut huge = whole.clone();
+    let header = huge.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+    huge[header + 5..header + 9].copy_from_slice(&[0x40, 0, 0x40, 0]);
+    for (bytes, words) in [(&whole[..whole.len() / 2], "damaged JPEG"), (&huge, "16384×16384 is too large")]
+    {
+        std::fs::write(&path, bytes).unwrap();
+        let output = emotiond().arg("analyze").arg(&path).output().unwrap();
+        let log = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "{log}");
+        assert!(log.contains("photo.jpg") && log.contains(words), "{log}");
+        assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    }
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let source = format!("replay:{}", path.display());
+    let output = run(&["run", "--source", &source, "--publish", "stdout"]);
+    assert_eq!(output.status.code(), Some(65), "{}", text(&output.stderr));
+    let output =
+        emotiond().args(["run", "--publish", "stdout", "--source", "replay:/dev/zero"]).output().unwrap();
+    assert!(text(&output.stderr).contains("it is a device"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn what_cannot_work_ends_with_the_exit_code_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("bad.toml");

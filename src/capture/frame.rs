@@ -4,6 +4,7 @@ pub mod decode;
 pub mod encoded;
 pub mod luma;
 pub mod mjpeg;
+pub mod turn;
 pub mod warp;
 
 use zeroize::Zeroize;

@@ -206,6 +206,14 @@ pub enum SourceError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// A recorded picture is damaged or too large.
+    #[error("{what} cannot be used: {reason}; give a whole picture of bounded size")]
+    Picture {
+        /// Which file.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another program holds the device.
     #[error("{what} is in use by another program; stop that one (`fuser -v` names it)")]
     Busy {

@@ -66,13 +66,18 @@ impl Network {
     /// # Errors
     /// If the file is missing, is another one, cannot be run, or has another input than the manifest says.
     pub fn load(manifest: Manifest) -> Result<Self, ModelError> {
-        let model = resident_model(&manifest)?;
+        let resident = resident_model(&manifest)?;
         let unusable =
             |reason: String| ModelError::Unusable { path: manifest.file.clone(), reason: reason.clone() };
         // One thread: the daemon has a core or two, and another thread of its own for the camera.
         let options = Options { thread_count: 1, is_xnnpack_enabled: true };
-        let interpreter = Interpreter::new(model, Some(options)).map_err(|e| {
-            unusable(format!("{e}; perhaps it uses operations that TensorFlow Lite 2.17 lacks"))
+        let interpreter = Interpreter::new(resident.model, Some(options)).map_err(|error| {
+            unusable(match &resident.unknown_operations {
+                Some(list) => format!("it uses operations that TensorFlow Lite 2.17 does not have: {list}"),
+                None => format!(
+                    "the file is damaged, or made for a newer TensorFlow Lite than 2.17 ({error}); fetch or convert it anew"
+                ),
+            })
         })?;
         if interpreter.input_tensor_count() != 1 || interpreter.output_tensor_count() == 0 {
             return Err(unusable(format!(
@@ -81,7 +86,11 @@ impl Network {
                 interpreter.output_tensor_count()
             )));
         }
-        interpreter.allocate_tensors().map_err(|e| unusable(format!("no room for its tensors: {e}")))?;
+        interpreter.allocate_tensors().map_err(|error| {
+            unusable(format!(
+                "the file is damaged: its operations do not fit its tensors ({error}); fetch or convert it anew"
+            ))
+        })?;
         let input = {
             let tensor = interpreter.input(0).map_err(|e| unusable(e.to_string()))?;
             check_input(&manifest, &tensor)?;
@@ -211,23 +220,32 @@ impl Network {
     }
 }
 
+/// A model file in memory.
+struct Resident {
+    model: &'static Model<'static>,
+    /// Operations that the library may not have.
+    unknown_operations: Option<String>,
+}
+
 /// The model of a manifest, read once a process: `tflitec`'s interpreter borrows it for its whole life.
-fn resident_model(manifest: &Manifest) -> Result<&'static Model<'static>, ModelError> {
-    static RESIDENT: Mutex<BTreeMap<String, &'static Model<'static>>> = Mutex::new(BTreeMap::new());
+fn resident_model(manifest: &Manifest) -> Result<&'static Resident, ModelError> {
+    static RESIDENT: Mutex<BTreeMap<String, &'static Resident>> = Mutex::new(BTreeMap::new());
     let bytes = read_checked(manifest)?;
     let mut resident = RESIDENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(model) = resident.get(&manifest.sha256) {
-        return Ok(model);
+    if let Some(known) = resident.get(&manifest.sha256) {
+        return Ok(known);
     }
     let unusable = |reason| ModelError::Unusable { path: manifest.file.clone(), reason };
     if let Some(reason) = super::flatbuffer::objection(&bytes) {
         return Err(unusable(reason));
     }
+    let unknown_operations = super::flatbuffer::unknown_operations(&bytes);
     let model = Model::from_bytes(Box::leak(bytes.into_boxed_slice()))
         .map_err(|e| unusable(format!("{e}; the file is damaged")))?;
-    let model: &'static Model<'static> = Box::leak(Box::new(model));
-    resident.insert(manifest.sha256.clone(), model);
-    Ok(model)
+    let known: &'static Resident =
+        Box::leak(Box::new(Resident { model: Box::leak(Box::new(model)), unknown_operations }));
+    resident.insert(manifest.sha256.clone(), known);
+    Ok(known)
 }
 
 fn read_checked(manifest: &Manifest) -> Result<Vec<u8>, ModelError> {

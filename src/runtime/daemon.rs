@@ -214,7 +214,9 @@ impl<'a> Daemon<'a> {
         };
         let code = match &error {
             SourceError::Unsupported { .. } => Code::Config,
-            SourceError::NoFrames { bytes: 1.., .. } | SourceError::Damaged { .. } => Code::Data,
+            SourceError::NoFrames { bytes: 1.., .. }
+            | SourceError::Damaged { .. }
+            | SourceError::Picture { .. } => Code::Data,
             _ => Code::NoInput,
         };
         Err(error).or_exit(code)

@@ -8,15 +8,20 @@ mod jpeg;
 mod packed;
 mod pixels;
 mod planar;
+pub mod png;
 
 use image::RgbImage;
 
 use super::{Frame, PixelFormat};
+pub use jpeg::orientation;
 use pixels::resize;
 
 /// The largest picture that is decoded, in pixels: 48 megapixels, beyond any camera that streams, so that a crafted JPEG
 /// of a few hundred bytes cannot ask for gigabytes.
 pub const MAX_PIXELS: u64 = 48_000_000;
+
+/// The largest JPEG of several scans (a progressive one), in pixels: the decoder holds all of it twice as large as it is.
+pub const MAX_PIXELS_IN_SCANS: u64 = 20_000_000;
 
 /// Why a frame could not be decoded. The frame is to be counted as corrupt and skipped.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -41,13 +46,18 @@ pub enum DecodeError {
         /// Bytes from row to row.
         stride: u32,
     },
-    /// More than [`MAX_PIXELS`].
-    #[error("a picture of {width}×{height} is too large to decode")]
+    /// More than `most` pixels.
+    #[error(
+        "a picture of {width}×{height} is too large to decode: one of its kind may have {:.1} megapixels",
+        *most as f64 / 1e6
+    )]
     TooLarge {
         /// Width in pixels.
         width: u32,
         /// Height in pixels.
         height: u32,
+        /// The most pixels: [`MAX_PIXELS`], or fewer where decoding takes more memory for each.
+        most: u64,
     },
     /// A JPEG of another size than the camera was set to.
     #[error("a JPEG of {found_width}×{found_height} where {width}×{height} was agreed on")]
@@ -64,6 +74,9 @@ pub enum DecodeError {
     /// The JPEG is cut, damaged or of a kind that cannot be decoded.
     #[error("damaged JPEG: {0}")]
     Jpeg(String),
+    /// The PNG is cut, damaged or of a kind that cannot be decoded.
+    #[error("damaged PNG: {0}")]
+    Png(String),
 }
 
 /// Decodes frames, keeping its working memory from one to the next.

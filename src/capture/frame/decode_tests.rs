@@ -243,7 +243,7 @@ fn a_bomb_is_refused_before_memory_is_taken() {
     let header = bytes.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
     bytes[header + 5..header + 9].copy_from_slice(&[0xff; 4]);
     let error = decode(&mjpeg(bytes), &mut RgbImage::default()).unwrap_err();
-    assert_eq!(error, DecodeError::TooLarge { width: 65535, height: 65535 });
+    assert_eq!(error, DecodeError::TooLarge { width: 65535, height: 65535, most: MAX_PIXELS });
     let error = decode(&frame(PixelFormat::Grey, 60_000, 60_000, 0, vec![0; 9]), &mut RgbImage::default());
     assert!(matches!(error, Err(DecodeError::Truncated { .. })));
 }

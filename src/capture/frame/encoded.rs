@@ -1,7 +1,11 @@
 //! A picture whose moment is not known yet.
 
+use std::io::{BufRead, Seek};
+
 use zeroize::Zeroizing;
 
+use super::decode::DecodeError;
+use super::decode::png::png;
 use super::mjpeg::outline;
 use super::{Frame, PixelFormat};
 use emotiond_core::Moment;
@@ -22,23 +26,26 @@ pub struct EncodedPicture {
 }
 
 impl EncodedPicture {
-    /// Of a JPEG file; `None` if it is damaged.
-    #[must_use]
-    pub fn jpeg(bytes: Vec<u8>) -> Option<Self> {
+    /// Of a JPEG file.
+    ///
+    /// # Errors
+    /// If it is cut or has no outline of a JPEG; the rest of it is looked at when it is decoded.
+    pub fn jpeg(bytes: Vec<u8>) -> Result<Self, DecodeError> {
         let bytes = Zeroizing::new(bytes);
-        let outline = outline(&bytes).ok()?;
+        let outline = outline(&bytes).map_err(|reason| DecodeError::Jpeg(reason.to_owned()))?;
         let (width, height) = (outline.width, outline.height);
-        Some(Self { format: PixelFormat::Mjpeg, width, height, stride: 0, bytes })
+        Ok(Self { format: PixelFormat::Mjpeg, width, height, stride: 0, bytes })
     }
 
-    /// Of a PNG file; `None` if it is damaged.
-    #[must_use]
-    pub fn png(bytes: Vec<u8>) -> Option<Self> {
-        let bytes = Zeroizing::new(bytes);
-        let image = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).ok()?.into_rgb8();
+    /// Of a PNG file, as it is stored.
+    ///
+    /// # Errors
+    /// See [`png()`].
+    pub fn png(source: impl BufRead + Seek) -> Result<Self, DecodeError> {
+        let (image, _orientation) = png(source)?;
         let (width, height) = image.dimensions();
         let bytes = Zeroizing::new(image.into_raw());
-        Some(Self { format: PixelFormat::Rgb3, width, height, stride: 0, bytes })
+        Ok(Self { format: PixelFormat::Rgb3, width, height, stride: 0, bytes })
     }
 
     /// The frame of that moment.

@@ -1,16 +1,20 @@
 //! The pictures of a replay, one after the other.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use crate::capture::SourceError;
+use crate::capture::frame::decode::DecodeError;
+use crate::capture::frame::decode::png::SIGNATURE;
 use crate::capture::frame::encoded::EncodedPicture;
 use crate::capture::frame::mjpeg::Splitter;
+use crate::capture::picture::LARGEST;
 use crate::capture::pipe::PipeReader;
+use crate::host::file;
 
 /// Bytes read of a stream at a time.
 const CHUNK: usize = 64 << 10;
@@ -45,21 +49,19 @@ impl Material {
             return Self::folder(path);
         }
         let mut head = Vec::new();
-        File::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(cannot)?;
-        let png = head == *b"\x89PNG\r\n\x1a\n";
+        file::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(cannot)?;
+        let jpeg = head.starts_with(&[0xff, 0xd8]);
         let name = extension(path);
-        let picture = if png {
-            EncodedPicture::png(fs::read(path).map_err(cannot)?)
-        } else if head.starts_with(&[0xff, 0xd8]) && matches!(name.as_str(), "jpg" | "jpeg") {
-            EncodedPicture::jpeg(fs::read(path).map_err(cannot)?)
-        } else if head.starts_with(&[0xff, 0xd8]) || matches!(name.as_str(), "mjpeg" | "mjpg") {
+        let picture = if head == SIGNATURE || jpeg && matches!(name.as_str(), "jpg" | "jpeg") {
+            picture(path).map_err(cannot)?
+        } else if jpeg || matches!(name.as_str(), "mjpeg" | "mjpg") {
             return Ok(Self::Stream(Stream::file(path)?));
         } else {
             return Err(SourceError::unsupported(what(), "it is neither an image nor Motion JPEG", CONVERT));
         };
         match picture {
-            Some(picture) => Ok(Self::Still { picture, shown: false }),
-            None => Err(SourceError::unsupported(what(), "the image is damaged", "give a whole one")),
+            Ok(picture) => Ok(Self::Still { picture, shown: false }),
+            Err(error) => Err(SourceError::Picture { what: what(), reason: error.to_string() }),
         }
     }
 
@@ -125,21 +127,15 @@ impl Material {
                 }
                 let path = &paths[*next];
                 *next += 1;
-                let bytes = fs::read(path)
+                let picture = picture(path)
                     .map_err(|error| SourceError::Io { what: path.display().to_string(), error })?;
-                // By content: cameras and people name files as they like.
-                let picture = if bytes.starts_with(b"\x89PNG") {
-                    EncodedPicture::png(bytes)
-                } else {
-                    EncodedPicture::jpeg(bytes)
-                };
                 Ok(match picture {
-                    Some(picture) => {
+                    Ok(picture) => {
                         *good = true;
                         Piece::Picture(picture)
                     }
-                    None => {
-                        log::warn!("{}: damaged image, skipped", path.display());
+                    Err(error) => {
+                        log::warn!("{}: {error}; skipped", path.display());
                         Piece::Damaged(1)
                     }
                 })
@@ -176,7 +172,7 @@ impl Stream {
 
     fn file(path: &Path) -> Result<Self, SourceError> {
         let what = path.display().to_string();
-        match File::open(path) {
+        match file::open(path) {
             Ok(file) => Ok(Self::new(StreamReader::File(file), what, Some(path.to_owned()))),
             Err(error) => Err(SourceError::Io { what, error }),
         }
@@ -213,11 +209,11 @@ impl Stream {
         loop {
             if let Some(frame) = self.splitter.next_frame() {
                 return Ok(match EncodedPicture::jpeg(frame) {
-                    Some(picture) => {
+                    Ok(picture) => {
                         self.good = true;
                         Piece::Picture(picture)
                     }
-                    None => Piece::Damaged(1),
+                    Err(_) => Piece::Damaged(1),
                 });
             }
             // Those before a frame are told of after it: at most one piece late, and never lost.
@@ -249,6 +245,15 @@ impl Stream {
             }
         }
     }
+}
+
+/// Reads a JPEG or PNG file: by content, since cameras and people name files as they like.
+fn picture(path: &Path) -> io::Result<Result<EncodedPicture, DecodeError>> {
+    let mut file = BufReader::new(file::open(path)?);
+    if file.fill_buf()?.starts_with(&SIGNATURE) {
+        return Ok(EncodedPicture::png(file));
+    }
+    Ok(EncodedPicture::jpeg(file::read(path, LARGEST)?))
 }
 
 fn extension(path: &Path) -> String {

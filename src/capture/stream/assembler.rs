@@ -79,8 +79,8 @@ impl Assembler {
         match self {
             Self::Jpeg { splitter, broken } => loop {
                 match EncodedPicture::jpeg(splitter.next_frame()?) {
-                    None => *broken += 1,
-                    picture => return picture,
+                    Ok(picture) => return Some(picture),
+                    Err(_) => *broken += 1,
                 }
             },
             Self::Raw(raw) => {

@@ -8,6 +8,7 @@
 //! files, a cut end is noticed and a lost middle is not.
 
 use image::RgbImage;
+use image::metadata::Orientation;
 use zeroize::Zeroize;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -15,7 +16,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::pixels::resize;
-use super::{DecodeError, MAX_PIXELS};
+use super::{DecodeError, MAX_PIXELS, MAX_PIXELS_IN_SCANS};
 use crate::capture::frame::Frame;
 use crate::capture::frame::mjpeg::{self, Outline};
 use crate::exit::panics;
@@ -38,8 +39,10 @@ impl Scratch {
         let bytes = &frame.bytes;
         let outline = mjpeg::outline(bytes).map_err(|reason| DecodeError::Jpeg(reason.to_owned()))?;
         let (width, height) = (outline.width, outline.height);
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return Err(DecodeError::TooLarge { width, height });
+        let in_scans = outline.progressive || outline.scans > 1;
+        let most = if in_scans { MAX_PIXELS_IN_SCANS } else { MAX_PIXELS };
+        if u64::from(width) * u64::from(height) > most {
+            return Err(DecodeError::TooLarge { width, height, most });
         }
         let agreed = |found: u32, said: u32| said == 0 || (said..said + BLOCK).contains(&found);
         if !agreed(width, frame.width) || !agreed(height, frame.height) {
@@ -94,6 +97,18 @@ impl Scratch {
             Err(panic) => Err(DecodeError::Jpeg(format!("the decoder gave up: {panic}"))),
         }
     }
+}
+
+/// How the picture of a JPEG file is to be turned to stand upright, as its EXIF data say: phones store photos lying.
+#[must_use]
+pub fn orientation(bytes: &[u8]) -> Orientation {
+    let exif = panics::contain(|| {
+        let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
+        decoder.decode_headers().ok()?;
+        Orientation::from_exif_chunk(decoder.exif()?)
+    });
+    // What is wrong with the file is for decoding to say.
+    exif.ok().flatten().unwrap_or(Orientation::NoTransforms)
 }
 
 impl Drop for Scratch {

@@ -7,7 +7,7 @@ use super::{DecodeError, MAX_PIXELS};
 /// Gives `picture` the wanted size, reusing its memory; returns its samples.
 pub(super) fn resize(picture: &mut RgbImage, width: u32, height: u32) -> Result<&mut [u8], DecodeError> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(DecodeError::TooLarge { width, height });
+        return Err(DecodeError::TooLarge { width, height, most: MAX_PIXELS });
     }
     if picture.dimensions() != (width, height) {
         let mut samples = std::mem::take(picture).into_raw();
