@@ -13,8 +13,8 @@ use super::frame::turn::turned;
 use crate::host::file;
 use emotiond_core::Moment;
 
-/// The largest JPEG file, in bytes: whole it is held in memory, twice. With the decoders' own bounds reading a picture takes
-/// less than 300 MB.
+/// The largest JPEG file, in bytes: whole it is held in memory, twice. With the decoders' own bounds a picture is meant to
+/// take about 300 MB; that is arithmetic and was not measured.
 pub const LARGEST: u64 = 32 << 20;
 
 /// Reads a JPEG or PNG picture, turned upright as its EXIF orientation says, since phones store photos lying.

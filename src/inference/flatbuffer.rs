@@ -49,7 +49,12 @@ fn outside_buffers(bytes: &[u8]) -> Option<usize> {
         let buffer = follow(bytes, vector + 4 + 4 * index)?;
         if let Some(at) = bytes::field(bytes, buffer, BUFFER_OFFSET)? {
             let offset = bytes.get(at..at.checked_add(8)?)?;
-            outside += usize::from(u64::from_le_bytes(offset.try_into().ok()?) > 1);
+            let offset = u64::from_le_bytes(offset.try_into().ok()?);
+            // Bytes that lie behind the flatbuffer are in the file all the same.
+            if offset >= bytes.len() as u64 {
+                return None;
+            }
+            outside += usize::from(offset > 1);
         }
     }
     Some(outside)
@@ -80,10 +85,12 @@ mod tests {
 
     #[test]
     fn buffers_behind_the_flatbuffer_are_named() {
-        assert_eq!(objection(&model(0)), None);
-        assert_eq!(objection(&model(1)), None);
-        let message = objection(&model(60)).unwrap();
+        assert_eq!(outside_buffers(&model(0)), Some(0));
+        assert_eq!(outside_buffers(&model(1)), Some(0));
+        let behind = [model(60), vec![0; 16]].concat();
+        let message = objection(&behind).unwrap();
         assert!(message.contains("1 of its buffers lie behind"), "{message}");
+        assert!(objection(&model(60)).unwrap().contains("damaged"), "nothing is there");
     }
 
     #[test]
