@@ -12,9 +12,9 @@ use super::packet::{
     Ack, Connect, ConnectCode, PINGRESP, Packet, Publish, QoS, REFUSED_FILTER, ack, unsuback, write_suback,
 };
 use super::refusals::{Reason, Refusals, shown};
-use super::retained::{Message, Retained};
+use super::retained::{BrokerMessage, Retained};
 use super::rights::{Right, Rights};
-use super::session::Session;
+use super::session::ClientSession;
 use super::topic;
 use crate::publish::settings::Credentials;
 
@@ -36,7 +36,7 @@ pub(super) struct Hub {
     own: Credentials,
     /// What other clients have to send.
     credentials: Option<Credentials>,
-    sessions: BTreeMap<SessionId, Session>,
+    sessions: BTreeMap<SessionId, ClientSession>,
     retained: Retained,
     refusals: Refusals,
     last: SessionId,
@@ -59,7 +59,7 @@ impl Hub {
         self.refusals.refuse(reason, now, what);
     }
 
-    pub fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+    pub fn session(&mut self, id: SessionId) -> Option<&mut ClientSession> {
         self.sessions.get_mut(&id)
     }
 
@@ -133,7 +133,7 @@ impl Hub {
         self.last += 1;
         let generated = format!("client-{}", self.last);
         let name = if client_id.is_empty() { &generated } else { client_id };
-        let mut session = Session::new(name, address, own, connect.keep_alive, now);
+        let mut session = ClientSession::new(name, address, own, connect.keep_alive, now);
         session.will = will;
         self.sessions.insert(self.last, session);
         log::debug!("embedded broker: {} of {address} has connected", shown(name));
@@ -142,7 +142,7 @@ impl Hub {
 
     /// Whether one more client of this address has a place, after another was closed for it if need be.
     fn make_room(&mut self, address: IpAddr, now: Instant) -> bool {
-        let of = |sessions: &BTreeMap<_, Session>, address| {
+        let of = |sessions: &BTreeMap<_, ClientSession>, address| {
             sessions.values().filter(|session| !session.own && session.address == address).count()
         };
         let others = self.sessions.values().filter(|session| !session.own).count();
@@ -151,8 +151,9 @@ impl Hub {
             return true;
         }
         // One address pays for itself; if all are full, the one with most pays, and with it those that nobody misses.
-        let pays = |session: &Session| from_here < SESSIONS_OF_ONE_ADDRESS || session.address == address;
-        let worth = |(id, session): (&SessionId, &Session)| {
+        let pays =
+            |session: &ClientSession| from_here < SESSIONS_OF_ONE_ADDRESS || session.address == address;
+        let worth = |(id, session): (&SessionId, &ClientSession)| {
             let worth = session.worth(now).filter(|_| pays(session))?;
             Some((worth.0, usize::MAX - of(&self.sessions, session.address), worth.1, *id))
         };
@@ -272,7 +273,7 @@ impl Hub {
     }
 
     /// Sends a message to its subscribers, and keeps it if it is retained.
-    fn distribute(&mut self, message: &Rc<Message>, retain: bool, own: bool, now: Instant) {
+    fn distribute(&mut self, message: &Rc<BrokerMessage>, retain: bool, own: bool, now: Instant) {
         let command = !own && self.rights.of_client(&message.topic) == Some(Right::Command);
         if retain && !command && !self.retained.keep(message, own) {
             self.refuse(Reason::Retained, now, || {
@@ -313,8 +314,8 @@ impl Hub {
     }
 }
 
-fn message(topic: &str, payload: &[u8], qos: QoS) -> Rc<Message> {
-    Rc::new(Message { topic: topic.into(), payload: payload.into(), qos })
+fn message(topic: &str, payload: &[u8], qos: QoS) -> Rc<BrokerMessage> {
+    Rc::new(BrokerMessage { topic: topic.into(), payload: payload.into(), qos })
 }
 
 /// Whether a client has sent these credentials. Compares in a time that depends on the lengths alone.

@@ -12,12 +12,12 @@ use super::limits::{
     SUBSCRIPTION_BYTES, SUBSCRIPTIONS,
 };
 use super::packet::{Publish, QoS, write_publish};
-use super::retained::{Message, Retained};
+use super::retained::{BrokerMessage, Retained};
 use super::topic;
 
 /// A message that waits for a client.
 struct Queued {
-    message: Rc<Message>,
+    message: Rc<BrokerMessage>,
     qos: QoS,
 }
 
@@ -30,15 +30,15 @@ struct Subscription {
 struct Replay {
     filter: Rc<str>,
     qos: QoS,
-    after: Option<Rc<Message>>,
+    after: Option<Rc<BrokerMessage>>,
 }
 
-pub(super) struct Session {
+pub(super) struct ClientSession {
     pub client_id: Rc<str>,
     pub address: IpAddr,
     /// The daemon's own.
     pub own: bool,
-    pub will: Option<(Rc<Message>, bool)>,
+    pub will: Option<(Rc<BrokerMessage>, bool)>,
     /// Wakes the connection's task.
     pub wake: Rc<Notify>,
     /// The last packet of the client, and how long it may be silent.
@@ -59,7 +59,7 @@ pub(super) struct Session {
     refilled: Instant,
 }
 
-impl Session {
+impl ClientSession {
     pub fn new(client_id: &str, address: IpAddr, own: bool, keep_alive: u16, now: Instant) -> Self {
         let silence = match keep_alive {
             0 => LONGEST_SILENCE,
@@ -86,7 +86,7 @@ impl Session {
         }
     }
 
-    pub fn subscribes(&self) -> bool {
+    fn subscribes(&self) -> bool {
         !self.subscriptions.is_empty()
     }
 
@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// Queues a message if the client has subscribed to it. Gives whether others had to go for it.
-    pub fn offer(&mut self, message: &Rc<Message>, now: Instant) -> bool {
+    pub fn offer(&mut self, message: &Rc<BrokerMessage>, now: Instant) -> bool {
         let matching =
             self.subscriptions.iter().filter(|known| topic::matches(&known.filter, &message.topic));
         let Some(granted) = matching.map(|known| known.qos).max() else { return false };
@@ -172,7 +172,7 @@ impl Session {
         }
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, message: &Message, qos: QoS, retain: bool) {
+    fn write(&mut self, out: &mut Vec<u8>, message: &BrokerMessage, qos: QoS, retain: bool) {
         let id = if qos == QoS::AtMostOnce { 0 } else { self.next_id() };
         let publish = Publish { topic: &message.topic, payload: &message.payload, qos, retain, id };
         write_publish(out, &publish);
