@@ -12,7 +12,7 @@ use super::packet::{
     Ack, Connect, ConnectCode, PINGRESP, Packet, Publish, QoS, REFUSED_FILTER, ack, unsuback, write_suback,
 };
 use super::refusals::{Reason, Refusals, shown};
-use super::retained::{RelayedMessage, Retained};
+use super::retained::{BrokerMessage, Retained};
 use super::rights::{Right, Rights};
 use super::session::ClientSession;
 use super::topic;
@@ -273,7 +273,7 @@ impl Hub {
     }
 
     /// Sends a message to its subscribers, and keeps it if it is retained.
-    fn distribute(&mut self, message: &Rc<RelayedMessage>, retain: bool, own: bool, now: Instant) {
+    fn distribute(&mut self, message: &Rc<BrokerMessage>, retain: bool, own: bool, now: Instant) {
         let command = !own && self.rights.of_client(&message.topic) == Some(Right::Command);
         if retain && !command && !self.retained.keep(message, own) {
             self.refuse(Reason::Retained, now, || {
@@ -314,8 +314,8 @@ impl Hub {
     }
 }
 
-fn message(topic: &str, payload: &[u8], qos: QoS) -> Rc<RelayedMessage> {
-    Rc::new(RelayedMessage { topic: topic.into(), payload: payload.into(), qos })
+fn message(topic: &str, payload: &[u8], qos: QoS) -> Rc<BrokerMessage> {
+    Rc::new(BrokerMessage { topic: topic.into(), payload: payload.into(), qos })
 }
 
 /// Whether a client has sent these credentials. Compares in a time that depends on the lengths alone.

@@ -116,7 +116,7 @@ pub(super) fn frame(bytes: &[u8], largest: usize) -> Result<Option<usize>> {
 pub(super) fn read(packet: &[u8]) -> Result<Packet<'_>> {
     let (&[first], rest) = packet.split_at_checked(1).ok_or(SHORT)? else { return Err(SHORT) };
     let header = rest.iter().position(|byte| byte & 0x80 == 0).ok_or(SHORT)? + 1;
-    let mut body = Reader(rest.get(header..).ok_or(SHORT)?);
+    let mut body = PacketReader(rest.get(header..).ok_or(SHORT)?);
     let (kind, flags) = (first >> 4, first & 0x0f);
     let reserved = if matches!(kind, 6 | 8 | 10) { 2 } else { 0 };
     if kind != 3 && flags != reserved {
@@ -135,7 +135,7 @@ pub(super) fn read(packet: &[u8]) -> Result<Packet<'_>> {
         }
         10 => {
             let id = body.id()?;
-            Packet::Unsubscribe(id, body.list(Reader::text)?)
+            Packet::Unsubscribe(id, body.list(PacketReader::text)?)
         }
         12 => Packet::Ping,
         14 => Packet::Disconnect,
@@ -146,7 +146,7 @@ pub(super) fn read(packet: &[u8]) -> Result<Packet<'_>> {
 
 const SHORT: PacketError = PacketError::Malformed("the packet ends early");
 
-fn connect<'a>(body: &mut Reader<'a>) -> Result<Connect<'a>> {
+fn connect<'a>(body: &mut PacketReader<'a>) -> Result<Connect<'a>> {
     let (name, version) = (body.bytes()?, body.byte()?);
     match (name, version) {
         (b"MQTT", 4) | (b"MQIsdp", 3) => {}
@@ -180,7 +180,7 @@ fn connect<'a>(body: &mut Reader<'a>) -> Result<Connect<'a>> {
     })
 }
 
-fn publish<'a>(flags: u8, body: &mut Reader<'a>) -> Result<Publish<'a>> {
+fn publish<'a>(flags: u8, body: &mut PacketReader<'a>) -> Result<Publish<'a>> {
     let qos = qos(flags >> 1 & 3)?;
     let topic = body.text()?;
     let id = if qos == QoS::AtMostOnce { 0 } else { body.id()? };
@@ -197,9 +197,9 @@ fn qos(number: u8) -> Result<QoS> {
 }
 
 /// What is left of a packet's body.
-struct Reader<'a>(&'a [u8]);
+struct PacketReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> PacketReader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(SHORT)?;
         self.0 = rest;

@@ -10,13 +10,13 @@ use super::topic;
 
 /// A message as it is kept, shared by all who are to receive it.
 #[derive(Debug)]
-pub(super) struct RelayedMessage {
+pub(super) struct BrokerMessage {
     pub topic: Box<str>,
     pub payload: Box<[u8]>,
     pub qos: QoS,
 }
 
-impl RelayedMessage {
+impl BrokerMessage {
     /// What it takes in memory, roughly.
     pub fn bytes(&self) -> usize {
         self.topic.len() + self.payload.len() + MESSAGE_OVERHEAD
@@ -24,7 +24,7 @@ impl RelayedMessage {
 }
 
 struct Entry {
-    message: Rc<RelayedMessage>,
+    message: Rc<BrokerMessage>,
     /// Published by the daemon.
     own: bool,
 }
@@ -40,7 +40,7 @@ pub(super) struct Retained {
 impl Retained {
     /// Keeps a message in place of the last one of its topic; one without a payload only removes that. Returns whether
     /// there was room: the daemon's own messages always have it.
-    pub fn keep(&mut self, message: &Rc<RelayedMessage>, own: bool) -> bool {
+    pub fn keep(&mut self, message: &Rc<BrokerMessage>, own: bool) -> bool {
         let topic = &message.topic;
         if message.payload.is_empty() {
             self.remove(topic);
@@ -70,7 +70,7 @@ impl Retained {
     }
 
     /// The next message that `filter` matches, in the order of topics, behind the topic `after`.
-    pub fn next(&self, filter: &str, after: Option<&str>) -> Option<&Rc<RelayedMessage>> {
+    pub fn next(&self, filter: &str, after: Option<&str>) -> Option<&Rc<BrokerMessage>> {
         // Behind the beginning without wildcards no other topic can match.
         let prefix = &filter[..filter.find(['+', '#']).unwrap_or(filter.len())];
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
@@ -87,8 +87,8 @@ impl Retained {
 mod tests {
     use super::*;
 
-    fn message(topic: &str, bytes: usize) -> Rc<RelayedMessage> {
-        Rc::new(RelayedMessage { topic: topic.into(), payload: vec![1; bytes].into(), qos: QoS::AtMostOnce })
+    fn message(topic: &str, bytes: usize) -> Rc<BrokerMessage> {
+        Rc::new(BrokerMessage { topic: topic.into(), payload: vec![1; bytes].into(), qos: QoS::AtMostOnce })
     }
 
     fn all(retained: &Retained, filter: &str) -> Vec<String> {

@@ -12,12 +12,12 @@ use super::limits::{
     SUBSCRIPTION_BYTES, SUBSCRIPTIONS,
 };
 use super::packet::{Publish, QoS, write_publish};
-use super::retained::{RelayedMessage, Retained};
+use super::retained::{BrokerMessage, Retained};
 use super::topic;
 
 /// A message that waits for a client.
 struct Queued {
-    message: Rc<RelayedMessage>,
+    message: Rc<BrokerMessage>,
     qos: QoS,
 }
 
@@ -30,7 +30,7 @@ struct Subscription {
 struct Replay {
     filter: Rc<str>,
     qos: QoS,
-    after: Option<Rc<RelayedMessage>>,
+    after: Option<Rc<BrokerMessage>>,
 }
 
 pub(super) struct ClientSession {
@@ -38,7 +38,7 @@ pub(super) struct ClientSession {
     pub address: IpAddr,
     /// The daemon's own.
     pub own: bool,
-    pub will: Option<(Rc<RelayedMessage>, bool)>,
+    pub will: Option<(Rc<BrokerMessage>, bool)>,
     /// Wakes the connection's task.
     pub wake: Rc<Notify>,
     /// The last packet of the client, and how long it may be silent.
@@ -121,7 +121,7 @@ impl ClientSession {
     }
 
     /// Queues a message if the client has subscribed to it. Gives whether others had to go for it.
-    pub fn offer(&mut self, message: &Rc<RelayedMessage>, now: Instant) -> bool {
+    pub fn offer(&mut self, message: &Rc<BrokerMessage>, now: Instant) -> bool {
         let matching =
             self.subscriptions.iter().filter(|known| topic::matches(&known.filter, &message.topic));
         let Some(granted) = matching.map(|known| known.qos).max() else { return false };
@@ -172,7 +172,7 @@ impl ClientSession {
         }
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, message: &RelayedMessage, qos: QoS, retain: bool) {
+    fn write(&mut self, out: &mut Vec<u8>, message: &BrokerMessage, qos: QoS, retain: bool) {
         let id = if qos == QoS::AtMostOnce { 0 } else { self.next_id() };
         let publish = Publish { topic: &message.topic, payload: &message.payload, qos, retain, id };
         write_publish(out, &publish);
