@@ -10,7 +10,7 @@ use crate::publish::NOISY_LOG_TARGETS;
 
 /// Starts logging to standard error. `verbose` counts `-v`; `RUST_LOG` wins over it.
 ///
-/// Every record passes through [`printable::record`]: names that others chose reach neither terminal nor journal raw.
+/// Every record passes through `printable::record`: names that others chose reach neither terminal nor journal raw.
 ///
 /// Under systemd's journal a line carries its priority (`<4>`) and no time of its own, since the journal stamps it.
 pub fn start(verbose: u8) {

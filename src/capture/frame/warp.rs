@@ -43,7 +43,7 @@ impl Fit {
     }
 
     /// From the letterbox to the picture.
-    fn to_picture(&self, point: Point) -> Point {
+    fn to_picture(self, point: Point) -> Point {
         Point { x: (point.x - self.offset.x) / self.scale.x, y: (point.y - self.offset.y) / self.scale.y }
     }
 
