@@ -25,7 +25,7 @@ _STORED = {
 }
 
 
-class _AlignedBuffer(schema.BufferT):
+class AlignedBuffer(schema.BufferT):
     """A buffer whose bytes start at a multiple of ALIGNMENT in the file."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:
@@ -73,7 +73,7 @@ def inline_buffers(content: bytes) -> bytes:
     model = read_model(content)
     outside = set(outside_buffers(model))
     for i, buffer in enumerate(model.buffers):
-        model.buffers[i] = _AlignedBuffer()
+        model.buffers[i] = AlignedBuffer()
         model.buffers[i].data = content[buffer.offset : buffer.offset + buffer.size] if i in outside else buffer.data
     builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), IDENTIFIER)

@@ -43,11 +43,11 @@ class PythonRunner:
         self._interpreter = Interpreter(model_content=content, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]
-        self._outputs = self._interpreter.get_output_details()
+        self.outputs = self._interpreter.get_output_details()
         self.input_shape = tuple(int(n) for n in self._input["shape"])
         self.input_type = self._input["dtype"]
         self.input_quantization: tuple[float, int] = self._input["quantization"]
-        self.shapes = [tuple(int(n) for n in output["shape"]) for output in self._outputs]
+        self.shapes = [tuple(int(n) for n in output["shape"]) for output in self.outputs]
 
     def __call__(self, x: np.ndarray) -> list[np.ndarray]:
         if np.issubdtype(self.input_type, np.integer):
@@ -55,7 +55,7 @@ class PythonRunner:
         self._interpreter.set_tensor(self._input["index"], x)
         self._interpreter.invoke()
         results = []
-        for output in self._outputs:
+        for output in self.outputs:
             y = self._interpreter.get_tensor(output["index"])
             if np.issubdtype(output["dtype"], np.integer):
                 scale, zero = output["quantization"]

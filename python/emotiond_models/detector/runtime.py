@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..runtime import PythonRunner
 from .decode import Detection, faces, letterbox
 from .manifest import MIN_SCORE
 
@@ -12,27 +13,12 @@ class Detector:
     """A `.tflite` as `tflite.write` makes it."""
 
     def __init__(self, content: bytes | Path, threads: int = 1):
-        from ai_edge_litert.interpreter import Interpreter
-
-        if isinstance(content, Path):
-            content = content.read_bytes()
-        self.interpreter = Interpreter(model_content=content, num_threads=threads)
-        self.interpreter.allocate_tensors()
-        self.input = self.interpreter.get_input_details()[0]
-        self.outputs = self.interpreter.get_output_details()
-        _, self.height, self.width, _ = (int(v) for v in self.input["shape"])
+        self.runner = PythonRunner(content, threads)
+        _, self.height, self.width, _ = self.runner.input_shape
 
     def levels(self, box: np.ndarray) -> list[np.ndarray]:
         """The outputs for a letterbox, uint8 RGB `[height, width, 3]`, as float."""
-        scale, zero = self.input["quantization"]
-        x = np.clip(np.rint(box.astype(np.float32) / scale + zero), -128, 127).astype(np.int8)
-        self.interpreter.set_tensor(self.input["index"], x[None])
-        self.interpreter.invoke()
-        found = []
-        for output in self.outputs:
-            scale, zero = output["quantization"]
-            found.append((self.interpreter.get_tensor(output["index"])[0].astype(np.float32) - zero) * scale)
-        return found
+        return [level[0] for level in self.runner(box[None].astype(np.float32))]
 
     def detect(self, picture: np.ndarray, min_score: float = MIN_SCORE) -> list[Detection]:
         box, fit = letterbox(picture, self.width, self.height)

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
+from ..flatbuffer import AlignedBuffer
 from .decode import STRIDES
 from .network import LEVELS, PATCH, YuNet
 from .rounding import Int8, weight_steps
 
 IDENTIFIER = b"TFL3"
-ALIGNMENT = 16  # of weights; the schema's `force_align`, which the generated Python code does not keep
 RELU = schema.ActivationFunctionType.RELU
 NONE = schema.ActivationFunctionType.NONE
 
@@ -158,23 +158,8 @@ _VERSIONS = {
 }
 
 
-class _AlignedBuffer(schema.BufferT):
-    def Pack(self, builder: flatbuffers.Builder) -> int:
-        content = None
-        if self.data is not None:
-            raw = bytes(self.data)
-            builder.StartVector(1, len(raw), ALIGNMENT)
-            builder.head -= len(raw)
-            builder.Bytes[builder.head : builder.head + len(raw)] = raw
-            content = builder.EndVector()
-        schema.BufferStart(builder)
-        if content is not None:
-            schema.BufferAddData(builder, content)
-        return schema.BufferEnd(builder)
-
-
 def _buffer(data: np.ndarray | None) -> schema.BufferT:
-    buffer = _AlignedBuffer()
+    buffer = AlignedBuffer()
     buffer.data = None if data is None else np.ascontiguousarray(data).tobytes()
     return buffer
 

@@ -28,7 +28,7 @@ def test_the_manifest_describes_the_file(detector):
     assert hashlib.sha256(FILE.read_bytes()).hexdigest() == MANIFEST["sha256"]
     assert (detector.width, detector.height) == (MANIFEST["input"]["width"], MANIFEST["input"]["height"])
     assert MANIFEST["detector"]["strides"] == list(STRIDES)
-    for stride, output, name in zip(STRIDES, detector.outputs, MANIFEST["detector"]["outputs"], strict=True):
+    for stride, output, name in zip(STRIDES, detector.runner.outputs, MANIFEST["detector"]["outputs"], strict=True):
         assert output["name"] == name and output["dtype"] == np.int8
         assert output["shape"].tolist() == [1, detector.height // stride, detector.width // stride, 16]
 
