@@ -1,7 +1,7 @@
 //! Messages on the command topics: each is handed on or refused once, in JSON, on a topic of ours, and at a bounded rate.
 #![no_main]
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use emotiond_core::report::payload::Topic;
@@ -22,7 +22,13 @@ fuzz_target!(|messages: Vec<Incoming>| {
     let (daemon, commands) = sync_channel(4);
     let begun = Instant::now();
     let mut now = begun;
-    let mut inbox = Inbox::new(&"hall".parse().expect("a device name"), daemon, now);
+    let sink = Box::new(move |command| {
+        daemon.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => TrySendError::Full(()),
+            TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
+        })
+    });
+    let mut inbox = Inbox::new(&"hall".parse().expect("a device name"), sink, now);
     let mut admitted = 0;
     for message in messages {
         now += Duration::from_millis(message.after_ms.into());
