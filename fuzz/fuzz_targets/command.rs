@@ -1,11 +1,11 @@
 //! Messages on the command topics: each is handed on or refused once, in JSON, on a topic of ours, and at a bounded rate.
 #![no_main]
 
-use std::sync::mpsc::{TrySendError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use emotiond_core::report::payload::Topic;
-use emotiond::publish::mqtt::inbox::Inbox;
+use emotiond::publish::mqtt::inbox::{Inbox, refused};
 use libfuzzer_sys::{arbitrary, fuzz_target};
 
 #[derive(arbitrary::Arbitrary, Debug)]
@@ -22,12 +22,7 @@ fuzz_target!(|messages: Vec<Incoming>| {
     let (daemon, commands) = sync_channel(4);
     let begun = Instant::now();
     let mut now = begun;
-    let sink = Box::new(move |command| {
-        daemon.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => TrySendError::Full(()),
-            TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
-        })
-    });
+    let sink = Box::new(move |command| daemon.try_send(command).map_err(refused));
     let mut inbox = Inbox::new(&"hall".parse().expect("a device name"), sink, now);
     let mut admitted = 0;
     for message in messages {

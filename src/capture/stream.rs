@@ -106,6 +106,10 @@ impl StreamSource {
         if self.endless { SourceError::Exhausted { what } } else { SourceError::Closed { what } }
     }
 
+    fn damaged(&self, frames: u64) -> SourceError {
+        SourceError::Damaged { what: self.what.clone(), after: self.timeout, frames, remedy: REMEDY }
+    }
+
     fn assembler(&self) -> std::sync::MutexGuard<'_, Assembler> {
         // Held by one source at a time, whose thread ends the process if it panics.
         self.assembler.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,7 +128,6 @@ impl FrameSource for StreamSource {
             if let Some(picture) = picture {
                 return Ok(picture.into_frame(self.context.clock.now()));
             }
-            let (what, after) = (self.what.clone(), self.timeout);
             match self.reader.read(&mut self.chunk, until)? {
                 Some(0) => return Err(self.ended()),
                 Some(read) => {
@@ -134,12 +137,13 @@ impl FrameSource for StreamSource {
                     if Instant::now() < until {
                         continue;
                     }
-                    return Err(SourceError::Damaged { what, after, frames: damaged, remedy: REMEDY });
+                    return Err(self.damaged(damaged));
                 }
-                None if damaged > 0 => {
-                    return Err(SourceError::Damaged { what, after, frames: damaged, remedy: REMEDY });
+                None if damaged > 0 => return Err(self.damaged(damaged)),
+                None => {
+                    let (what, after) = (self.what.clone(), self.timeout);
+                    return Err(SourceError::TimedOut { what, after, remedy: REMEDY });
                 }
-                None => return Err(SourceError::TimedOut { what, after, remedy: REMEDY }),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, TrySendError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::exit::{Code, Failure, OrExit as _};
 use crate::host::clock::Clock;
 use crate::publish::Publisher;
 use crate::publish::home_assistant::{self, Announced};
-use crate::publish::mqtt::inbox::{Asked, RemoteCommand, Request};
+use crate::publish::mqtt::inbox::{Asked, RemoteCommand, Request, refused};
 use crate::publish::mqtt::{Announcement, MqttPublisher};
 use crate::publish::settings::Broker;
 use crate::publish::stdout::{LinePublisher, ReaderGone};
@@ -324,6 +324,7 @@ impl<'a> Daemon<'a> {
         }
     }
 }
+
 /// The destination that the settings name.
 fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<dyn Publisher>, Failure> {
     if settings.publish == Destination::Stdout {
@@ -352,11 +353,7 @@ fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<
         announcement.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
     }
     let events = session.sender.clone();
-    let commands = Box::new(move |command| match events.try_send(Event::Command(command)) {
-        Ok(()) => Ok(()),
-        Err(TrySendError::Full(_)) => Err(TrySendError::Full(())),
-        Err(TrySendError::Disconnected(_)) => Err(TrySendError::Disconnected(())),
-    });
+    let commands = Box::new(move |command| events.try_send(Event::Command(command)).map_err(refused));
     Ok(Box::new(MqttPublisher::start(mqtt, announcement, commands).or_exit(Code::Config)?))
 }
 

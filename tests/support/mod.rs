@@ -13,10 +13,10 @@ pub mod preload;
 pub mod subscriber;
 pub mod windows;
 
-use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use emotiond::publish::mqtt::inbox::{CommandSink, RemoteCommand};
+use emotiond::publish::mqtt::inbox::{CommandSink, RemoteCommand, refused};
 
 /// The longest a test waits for something that has to happen: far beyond what it takes, because a loaded machine must
 /// not fail a test.
@@ -25,11 +25,5 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// As the daemon's loop takes commands, with room for so many.
 pub fn command_sink(room: usize) -> (CommandSink, Receiver<RemoteCommand>) {
     let (sender, commands) = sync_channel(room);
-    let sink = Box::new(move |command| {
-        sender.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => TrySendError::Full(()),
-            TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
-        })
-    });
-    (sink, commands)
+    (Box::new(move |command| sender.try_send(command).map_err(refused)), commands)
 }

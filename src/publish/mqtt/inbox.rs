@@ -133,6 +133,16 @@ impl Limiter {
 /// Takes a command for the daemon; never waits.
 pub type CommandSink = Box<dyn Fn(RemoteCommand) -> Result<(), TrySendError<()>> + Send>;
 
+/// Why a channel did not take a command, as a [`CommandSink`] says it: without the command.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
+#[must_use]
+pub fn refused<T>(error: TrySendError<T>) -> TrySendError<()> {
+    match error {
+        TrySendError::Full(_) => TrySendError::Full(()),
+        TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
+    }
+}
+
 /// Takes what arrives on the command topics, hands on what is valid.
 pub struct Inbox {
     pause_topic: String,
@@ -244,13 +254,7 @@ mod tests {
     /// As the daemon's loop takes commands, with room for `bound`.
     fn sink(bound: usize) -> (CommandSink, Receiver<RemoteCommand>) {
         let (sender, commands) = sync_channel(bound);
-        let sink = Box::new(move |command| {
-            sender.try_send(command).map_err(|error| match error {
-                TrySendError::Full(_) => TrySendError::Full(()),
-                TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
-            })
-        });
-        (sink, commands)
+        (Box::new(move |command| sender.try_send(command).map_err(refused)), commands)
     }
 
     fn inbox() -> (Inbox, Receiver<RemoteCommand>, Instant) {
