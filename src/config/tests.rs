@@ -224,6 +224,15 @@ fn a_missing_file_is_named_with_the_remedy() {
 }
 
 #[test]
+fn a_detector_of_earlier_versions_is_refused_with_the_remedy() {
+    for name in ["auto", "blazeface-short", "blazeface-back"] {
+        let message = refusal(&format!("site = \"home\"\n[models]\ndetector = \"{name}\"\n"));
+        assert!(message.contains(name) && message.contains("leave the key out"), "{message}");
+    }
+    assert!(parse("site = \"home\"\n[models]\ndetector = \"./blazeface-like.toml\"\n").is_ok());
+}
+
+#[test]
 fn the_notice_says_what_the_settings_do() {
     let notice = |text: &str| {
         let settings = parse(text).unwrap();
