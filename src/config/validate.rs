@@ -57,6 +57,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
         window,
         smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
+        ambiguous: within("summary.ambiguous", summary.ambiguous, 0.0, 1.0)?,
         password_file: file.mqtt.password_file.clone(),
         mqtt: mqtt(file.mqtt, device.clone(), window)?,
         home_assistant: HomeAssistantSettings {
