@@ -1,6 +1,8 @@
 //! Where messages go: an MQTT broker or standard output.
 
 mod embedded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod home_assistant;
 pub mod mqtt;
 mod queue;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use emotiond_core::report::payload::Message;
 
-pub use embedded::is_topic_filter;
+pub use embedded::{is_topic_filter, listen};
 pub use queue::{Disk, Dropped};
 
 /// Beginnings of the targets of log records of the MQTT crates themselves, which log an error for every client that

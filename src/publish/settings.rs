@@ -1,9 +1,10 @@
 //! The settings of the MQTT publisher, their types and their defaults.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -25,6 +26,8 @@ pub struct MqttSettings {
     pub tls: TlsSettings,
     /// Where the embedded broker listens; port 0 takes any free one. Used with [`Broker::Embedded`] only.
     pub embedded_listen: SocketAddr,
+    /// The socket that listens there, if it was opened before the process gave up listening; else the publisher opens it.
+    pub listener: Option<Arc<TcpListener>>,
     /// Filters of topics that clients of the embedded broker may publish on, besides commands and Home Assistant's birth
     /// message. Those of this device are never among them.
     pub embedded_topics: Vec<String>,
@@ -58,6 +61,7 @@ impl MqttSettings {
             credentials: None,
             tls: TlsSettings::default(),
             embedded_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            listener: None,
             embedded_topics: Vec::new(),
             keep_alive: Self::KEEP_ALIVE,
             queue: Self::QUEUE,

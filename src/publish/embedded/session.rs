@@ -139,6 +139,16 @@ impl ClientSession {
         dropped
     }
 
+    /// The bytes of what waits, of filters and of ids.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn held(&self) -> usize {
+        let queued: usize = self.queue.iter().map(|queued| queued.message.bytes()).sum();
+        assert_eq!(queued, self.queue_bytes, "the account of what waits");
+        let filters: usize = self.subscriptions.iter().map(|known| known.filter.len()).sum();
+        let will = self.will.as_ref().map_or(0, |(will, _)| will.bytes());
+        queued + filters + will + 2 * (self.inflight.len() + self.unreleased.len())
+    }
+
     /// Appends what the client may be sent now, until `out` is full.
     pub fn fill(&mut self, out: &mut Vec<u8>, retained: &Retained, now: Instant) {
         while out.len() < OUTPUT {

@@ -6,6 +6,7 @@ use super::*;
 fn settings(listen: SocketAddr, credentials: Option<Credentials>) -> EmbeddedSettings {
     EmbeddedSettings {
         listen,
+        listener: None,
         credentials,
         device: "hall".parse().unwrap(),
         commands: true,

@@ -1,6 +1,8 @@
 //! Messages to an MQTT broker, sent by a thread of their own.
 
 mod diagnosis;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod inbox;
 mod session;
 mod tls;
@@ -67,6 +69,7 @@ impl MqttPublisher {
             Broker::Embedded => {
                 let embedded = EmbeddedBroker::start(EmbeddedSettings {
                     listen: settings.embedded_listen,
+                    listener: settings.listener.clone(),
                     credentials: settings.credentials.clone(),
                     device: settings.device.clone(),
                     commands: settings.commands,

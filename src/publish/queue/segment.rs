@@ -103,6 +103,23 @@ fn decode(bytes: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
     Some((record, at + (end - at).next_multiple_of(ALIGNMENT)))
 }
 
+/// Gives every record that could be one the check sum that makes it one: what is tried on random bytes would else end
+/// there.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn repair(bytes: &mut [u8]) {
+    for at in (HEADER.len()..bytes.len()).step_by(ALIGNMENT) {
+        let Some(header) = bytes.get(at..at + RECORD_HEADER).filter(|header| header[..4] == MAGIC) else { continue };
+        let length = |from: usize, to: usize| {
+            header[from..to].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+        };
+        let end = at + RECORD_HEADER + length(10, 12) + length(12, 16);
+        if let Some(rest) = bytes.get(at + 8..end) {
+            let sum = crc32fast::hash(rest).to_le_bytes();
+            bytes[at + 4..at + 8].copy_from_slice(&sum);
+        }
+    }
+}
+
 /// The intact records of a segment, oldest first.
 pub(super) struct Records<'a> {
     bytes: &'a [u8],
