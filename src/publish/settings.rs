@@ -12,7 +12,7 @@ use crate::host::file;
 use emotiond_core::report::payload::DeviceName;
 
 /// Everything the publisher needs to know about a broker and how to speak with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MqttSettings {
     /// Which broker.
     pub broker: Broker,
@@ -78,7 +78,7 @@ pub struct DurableSettings {
 }
 
 /// A user name and the password that goes with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Credentials {
     /// The user name, as the broker knows it.
     pub username: String,
@@ -134,7 +134,7 @@ impl fmt::Debug for Password {
 
 /// The certificates of a TLS connection, all of them PEM files. They are read at every attempt to connect, so that a
 /// renewed certificate needs no restart.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TlsSettings {
     /// The authority that signed the broker's certificate, and the only one believed then. `None`: the system's.
     pub ca_file: Option<PathBuf>,
@@ -143,7 +143,7 @@ pub struct TlsSettings {
 }
 
 /// A client certificate and its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClientCertificate {
     /// The certificate, followed by those between it and the authority, if any.
     pub certificate_file: PathBuf,

@@ -2,6 +2,7 @@
 
 mod capture_worker;
 mod daemon;
+mod destination;
 mod event;
 mod health;
 mod mailbox;
