@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CROSS_CONFIG := cross.toml
 
-.PHONY: help setup setup-test build demo test test-all test-fast test-ha install uninstall bench clean
+.PHONY: help setup setup-test build demo test test-all test-fast test-ha home-assistant-app install uninstall bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ install: ## Install the release binary, library, models and unit (as root; DESTD
 
 uninstall: ## Remove what `make install` put there; PURGE=1: configuration, state and user too (as root; DESTDIR is honoured)
 	@scripts/uninstall
+
+home-assistant-app: build ## What Home Assistant OS builds its app from, in target/home-assistant-app
+	@scripts/home-assistant-app
 
 bench: setup ## Run the benchmarks
 	cargo bench --locked
