@@ -91,11 +91,26 @@ impl Default for FacesTable {
 pub(super) struct SummaryTable {
     pub window: Span,
     pub smoothing: Span,
+    pub compound: CompoundKey,
+}
+
+/// How compound expressions are read, if at all.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CompoundKey {
+    #[default]
+    Off,
+    Geometric,
+    Arithmetic,
 }
 
 impl Default for SummaryTable {
     fn default() -> Self {
-        Self { window: Span(Duration::from_secs(10)), smoothing: Span(Duration::from_secs(1)) }
+        Self {
+            window: Span(Duration::from_secs(10)),
+            smoothing: Span(Duration::from_secs(1)),
+            compound: CompoundKey::Off,
+        }
     }
 }
 
@@ -105,11 +120,12 @@ pub(super) struct PrivacyTable {
     pub min_people: u32,
     pub legal_basis: Option<String>,
     pub facing: Option<bool>,
+    pub watchers: Option<bool>,
 }
 
 impl Default for PrivacyTable {
     fn default() -> Self {
-        Self { min_people: 1, legal_basis: None, facing: None }
+        Self { min_people: 1, legal_basis: None, facing: None, watchers: None }
     }
 }
 

@@ -104,7 +104,7 @@ fn every_field_of_info_is_documented() {
         models: vec![ModelInfo { name: String::new(), version: String::new(), sha256: String::new() }],
         site: String::new(),
         privacy: PrivacyInfo {
-            policy: Policy { emotion: true, facing: true, min_people: 1 },
+            policy: Policy { emotion: true, facing: true, watchers: true, min_people: 1 },
             legal_basis: None,
             notice: String::new(),
         },
@@ -113,6 +113,7 @@ fn every_field_of_info_is_documented() {
             expressions: Vec::new(),
             valence_arousal: true,
             action_units: Vec::new(),
+            compound: Vec::new(),
         },
         triggers: Vec::new(),
     };
