@@ -93,6 +93,17 @@ pub(super) struct SummaryTable {
     pub window: Span,
     pub smoothing: Span,
     pub ambiguous: f64,
+    pub compound: CompoundKey,
+}
+
+/// How compound expressions are read, if at all.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CompoundKey {
+    #[default]
+    Off,
+    Geometric,
+    Arithmetic,
 }
 
 impl Default for SummaryTable {
@@ -101,6 +112,7 @@ impl Default for SummaryTable {
             window: Span(Duration::from_secs(10)),
             smoothing: Span(Duration::from_secs(1)),
             ambiguous: SummarySettings::default().ambiguous,
+            compound: CompoundKey::Off,
         }
     }
 }
@@ -111,11 +123,12 @@ pub(super) struct PrivacyTable {
     pub min_people: u32,
     pub legal_basis: Option<String>,
     pub facing: Option<bool>,
+    pub watchers: Option<bool>,
 }
 
 impl Default for PrivacyTable {
     fn default() -> Self {
-        Self { min_people: 1, legal_basis: None, facing: None }
+        Self { min_people: 1, legal_basis: None, facing: None, watchers: None }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::publish::settings::{
     Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
 };
 use crate::vision::models::ModelSettings;
+use emotiond_core::report::compound::CompoundMean;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::policy::Policy;
 
@@ -40,7 +41,16 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         legal_basis.as_ref().is_none_or(|text| !text.trim().is_empty()),
         "`privacy.legal_basis` is empty: state the medical or safety reason, or leave the key out"
     );
-    let policy = Policy::new(site, legal_basis.is_some(), file.privacy.facing, min_people);
+    let mut policy = Policy::new(site, legal_basis.is_some(), file.privacy.facing, min_people);
+    if let Some(watchers) = file.privacy.watchers {
+        ensure!(
+            !watchers || !site.forbids_emotion() || legal_basis.is_some(),
+            "`privacy.watchers` is true, but `site` is {:?}: there it takes a `privacy.legal_basis` to measure how \
+             long people look",
+            site.name()
+        );
+        policy.watchers = watchers;
+    }
     let privacy = PrivacySettings { site, legal_basis, policy };
     let camera = camera(&file.camera, overrides.speed())?;
     let summary = file.summary;
@@ -56,6 +66,11 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
         window,
+        compound: match summary.compound {
+            raw::CompoundKey::Off => None,
+            raw::CompoundKey::Geometric => Some(CompoundMean::Geometric),
+            raw::CompoundKey::Arithmetic => Some(CompoundMean::Arithmetic),
+        },
         smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
         ambiguous: within("summary.ambiguous", summary.ambiguous, 0.0, 1.0)?,
         password_file: file.mqtt.password_file.clone(),

@@ -26,6 +26,7 @@ impl Settings {
         VisionSettings {
             min_face: self.min_face,
             smoothing: self.smoothing,
+            compound: self.compound,
             tracker,
             summary,
             triggers: self.triggers.clone(),

@@ -17,7 +17,10 @@ use crate::vision::detect::FaceDetector;
 use crate::vision::emotion::{EmotionModel, Flip};
 use emotiond_core::Moment;
 use emotiond_core::geometry::Face;
-use emotiond_core::report::observation::{CameraState, FrameAnalysis, Observation, Skipped, TrackId};
+use emotiond_core::report::compound::{CompoundMean, CompoundReader};
+use emotiond_core::report::observation::{
+    CameraState, FrameAnalysis, Observation, Passage, Skipped, TrackId,
+};
 use emotiond_core::report::score::Vocabulary;
 use emotiond_core::report::summary::{Summary, SummarySettings, Windows};
 use emotiond_core::report::trigger::{Signal, Signals, TriggerEvent, TriggerSettings, Triggers};
@@ -31,6 +34,8 @@ pub struct VisionSettings {
     pub min_face: f32,
     /// Time constant of the smoothing of scores.
     pub smoothing: Duration,
+    /// How compound expressions are read; `None` for none.
+    pub compound: Option<CompoundMean>,
     /// Tracking.
     pub tracker: TrackerSettings,
     /// Windows.
@@ -54,6 +59,7 @@ pub struct Vision {
     emotion: Option<Box<dyn EmotionModel>>,
     /// How the faces of the next frame are shown to the model: alternately, so that smoothing averages both.
     flip: Flip,
+    compound: Option<CompoundReader>,
     vocabulary: Arc<Vocabulary>,
     settings: VisionSettings,
     tracker: Tracker,
@@ -79,9 +85,14 @@ impl Vision {
         settings: VisionSettings,
         start: Moment,
     ) -> Self {
-        let vocabulary = emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
+        let mut vocabulary = emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
+        let compound = settings.compound.and_then(|mean| CompoundReader::new(mean, &vocabulary));
+        if let Some(compound) = &compound {
+            vocabulary = Arc::clone(compound.vocabulary());
+        }
         warn_of_silent(&settings.triggers, &vocabulary);
         Self {
+            compound,
             vocabulary,
             detector,
             emotion,
@@ -133,7 +144,7 @@ impl Vision {
             if let Some(emotion) = &mut self.emotion {
                 emotion.scrub();
             }
-            self.remove_retired();
+            self.pass_on();
             self.blindness = Blindness::default();
             self.damage = Damage::default();
             let events = self.triggers.update(at, &Signals::none());
@@ -185,10 +196,17 @@ impl Vision {
         let faces = if blind { Vec::new() } else { self.detector.detect(&self.picture)? };
         self.timing.detect.add(started.elapsed());
         let tracks = self.tracker.update(at, &faces);
-        self.remove_retired();
-        let analysis = self.observe(at, &faces, &tracks)?;
+        self.pass_on();
+        let mut analysis = self.observe(at, &faces, &tracks)?;
+        if let Some(compound) = &self.compound {
+            for face in &mut analysis.faces {
+                face.scores = face.scores.take().map(|scores| compound.read(scores));
+            }
+        }
         self.windows.frame(&analysis);
-        let events = self.triggers.update(at, &Signals::of(&analysis, &self.settings.summary.policy));
+        let policy = &self.settings.summary.policy;
+        let signals = Signals::of(&analysis, policy).with_visits(self.windows.visits(), policy);
+        let events = self.triggers.update(at, &signals);
         self.outcomes.extend(events.into_iter().map(Outcome::Event));
         self.timing.frame.add(started.elapsed());
         wipe(&mut self.picture);
@@ -206,6 +224,9 @@ impl Vision {
     #[must_use]
     pub fn finish(mut self, now: Moment) -> Vec<Outcome> {
         let mut outcomes = self.advance(now);
+        // Nobody looks any longer: the visits under way end with the last window.
+        self.tracker.clear();
+        self.pass_on();
         outcomes
             .extend(self.windows.finish(now).into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
         outcomes
@@ -237,9 +258,13 @@ impl Vision {
         Ok(FrameAnalysis { at, faces: observations, skipped })
     }
 
-    fn remove_retired(&mut self) {
-        for track in self.tracker.drain_retired() {
-            self.smoother.remove(track);
+    /// Tells the windows which tracks began and ended, and forgets those that ended.
+    fn pass_on(&mut self) {
+        for passage in self.tracker.drain_passages() {
+            self.windows.passage(passage);
+            if let Passage::Ended { track, .. } = passage {
+                self.smoother.remove(track);
+            }
         }
     }
 

@@ -93,6 +93,7 @@ fn every_field_of_an_event_is_documented() {
         value: None,
         lasted: Duration::ZERO,
         published: true,
+        active: true,
     };
     let stamp = Stamp { now: Moment::ZERO, wall: jiff::Timestamp::UNIX_EPOCH, synchronized: false };
     assert_fields("event", &fields(&encoder().event(&event, &stamp)));
@@ -105,7 +106,7 @@ fn every_field_of_info_is_documented() {
         models: vec![ModelInfo { name: String::new(), version: String::new(), sha256: String::new() }],
         site: String::new(),
         privacy: PrivacyInfo {
-            policy: Policy { emotion: true, facing: true, min_people: 1 },
+            policy: Policy { emotion: true, facing: true, watchers: true, min_people: 1 },
             legal_basis: None,
             notice: String::new(),
         },
@@ -114,6 +115,7 @@ fn every_field_of_info_is_documented() {
             expressions: Vec::new(),
             valence_arousal: true,
             action_units: Vec::new(),
+            compound: Vec::new(),
         },
         triggers: Vec::new(),
     };

@@ -75,9 +75,7 @@ impl EmbeddedBroker {
     /// If the address is not on the loopback and no credentials are asked for, or if it cannot be listened on.
     pub fn start(settings: EmbeddedSettings) -> anyhow::Result<Self> {
         let listener = match &settings.listener {
-            Some(listener) => {
-                listener.try_clone().context("failed to share the embedded broker's socket")?
-            }
+            Some(listener) => listener.try_clone().context("failed to share the embedded broker's socket")?,
             None => listen(settings.listen, settings.credentials.is_some())?,
         };
         let listen = listener.local_addr().context("the embedded broker's socket has no address")?;

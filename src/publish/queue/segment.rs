@@ -110,7 +110,9 @@ fn decode(bytes: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn repair(bytes: &mut [u8]) {
     for at in (HEADER.len()..bytes.len()).step_by(ALIGNMENT) {
-        let Some(header) = bytes.get(at..at + RECORD_HEADER).filter(|header| header[..4] == MAGIC) else { continue };
+        let Some(header) = bytes.get(at..at + RECORD_HEADER).filter(|header| header[..4] == MAGIC) else {
+            continue;
+        };
         let length = |from: usize, to: usize| {
             header[from..to].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
         };

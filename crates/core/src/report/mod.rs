@@ -1,5 +1,6 @@
 //! From what was seen in a frame to what a message says.
 
+pub mod compound;
 pub mod expression;
 pub mod observation;
 pub mod payload;
@@ -7,3 +8,4 @@ pub mod policy;
 pub mod score;
 pub mod summary;
 pub mod trigger;
+pub mod visits;

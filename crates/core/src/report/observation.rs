@@ -14,6 +14,27 @@ use crate::report::score::Scores;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrackId(pub u64);
 
+/// The beginning or the end of a track: what visits are counted by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Passage {
+    /// A face was seen that continues no other.
+    Began {
+        /// Its track.
+        track: TrackId,
+        /// When it was seen first.
+        at: Moment,
+    },
+    /// A track was given up, seconds after its face was seen last.
+    Ended {
+        /// Which one; nothing is to be kept of it.
+        track: TrackId,
+        /// When its face was seen first.
+        first: Moment,
+        /// When its face was seen last.
+        last: Moment,
+    },
+}
+
 /// One tracked face in one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {

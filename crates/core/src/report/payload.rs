@@ -11,6 +11,7 @@ mod report;
 mod schema;
 mod summary;
 mod topic;
+mod visits;
 
 use alloc::borrow::ToOwned as _;
 use alloc::format;

@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::report::expression::Expression;
+use crate::report::expression::{COMPOUNDS, Expression};
 
 /// The name of the head with one probability for each expression.
 pub const EXPRESSION: &str = "expression";
@@ -18,6 +18,8 @@ pub const EXPRESSION: &str = "expression";
 pub(crate) const VALENCE_AROUSAL: &str = "valence_arousal";
 /// The name of the head with facial action units (FACS).
 pub const ACTION_UNITS: &str = "action_units";
+/// The name of the head with compound expressions.
+pub(crate) const COMPOUND: &str = "compound";
 
 /// What the numbers of a head are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,10 +93,11 @@ pub(crate) fn check_signal(name: &str) -> Result<(), String> {
     match name.split_once('.') {
         Some((EXPRESSION, expression)) => expression.parse::<Expression>().map(|_| ()),
         Some((ACTION_UNITS, unit)) if !unit.is_empty() => Ok(()),
+        Some((COMPOUND, name)) if COMPOUNDS.iter().any(|(known, _)| *known == name) => Ok(()),
         None if ScoreHead::valence_arousal().place(name).is_some() => Ok(()),
         _ => Err(format!(
-            "unknown signal {name:?}; the signals are expression.<name>, action_units.<AU>, valence, arousal, faces \
-             and facing"
+            "unknown signal {name:?}; the signals are expression.<name>, compound.<name>, action_units.<AU>, valence, \
+             arousal, faces, facing, people, visit and dwell"
         )),
     }
 }

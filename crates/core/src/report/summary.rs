@@ -38,9 +38,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::moment::Moment;
-use crate::report::observation::{CameraState, FrameAnalysis, Skipped, TrackId};
+use crate::report::observation::{CameraState, FrameAnalysis, Passage, Skipped, TrackId};
 use crate::report::policy::{Policy, Suppressed};
 use crate::report::score::{Scores, Vocabulary};
+use crate::report::visits::{VisitSummary, Visits};
 use window::Window;
 
 /// How windows are cut and what they may say.
@@ -153,6 +154,8 @@ pub struct Summary {
     pub end: Moment,
     /// Who was there; `None` if nothing was observed.
     pub faces: Option<Faces>,
+    /// How long they stayed and looked; there if `faces` is.
+    pub visits: Option<VisitSummary>,
     /// What they showed, if there were scores and nothing suppresses them.
     pub scores: Option<ScoreSummary>,
     /// Why there is no emotion.
@@ -182,6 +185,7 @@ pub struct Windows {
     camera_since: Moment,
     /// Frames a track was seen in, and when last.
     seen: BTreeMap<TrackId, (u32, Moment)>,
+    visits: Visits,
     ready: Vec<Summary>,
 }
 
@@ -191,6 +195,7 @@ impl Windows {
     pub fn new(settings: SummarySettings, start: Moment) -> Self {
         assert!(!settings.window.is_zero(), "settings are validated: a window is longer than zero");
         Self {
+            visits: Visits::new(settings.confirm, settings.hold),
             settings,
             cursor: start,
             current: Window::new(start),
@@ -215,6 +220,7 @@ impl Windows {
         if self.camera != CameraState::Ok || analysis.at < self.camera_since {
             return;
         }
+        self.visits.frame(analysis);
         let mut faces = Vec::with_capacity(analysis.faces.len());
         for face in &analysis.faces {
             let (frames, last) = self.seen.entry(face.track).or_insert((0, self.cursor));
@@ -226,6 +232,18 @@ impl Windows {
             }
         }
         self.held = Some((faces, self.cursor + self.settings.hold));
+    }
+
+    /// Takes in that a track began, before the first frame that shows it, or that it ended. An end counts for the
+    /// window that is open, or for the next one in which anything is observed.
+    pub fn passage(&mut self, passage: Passage) {
+        self.visits.passage(passage);
+    }
+
+    /// The visits under way.
+    #[must_use]
+    pub fn visits(&self) -> &Visits {
+        &self.visits
     }
 
     /// Takes in a change of the camera's state (or its confirmation, which changes nothing). One that is older
@@ -305,7 +323,13 @@ impl Windows {
 
     fn close(&mut self, end: Moment) {
         let window = core::mem::replace(&mut self.current, Window::new(end));
-        self.ready.push(window.summarize(end, &self.settings.policy));
+        let mut summary = window.summarize(end, &self.settings.policy);
+        if let Some(faces) = &summary.faces {
+            let held = self.held.iter().filter(|(_, until)| *until >= end);
+            let there: Vec<TrackId> = held.flat_map(|(faces, _)| faces).map(|face| face.track).collect();
+            summary.visits = Some(self.visits.tell(end, &there, faces.max, &self.settings.policy));
+        }
+        self.ready.push(summary);
         // A tracker gives a face up within seconds; a minute is more than enough to remember who counts.
         let horizon = end - Duration::from_secs(60);
         self.seen.retain(|_, (_, last)| *last >= horizon);

@@ -14,7 +14,7 @@ use super::{SCHEMA, Stamp};
 use crate::report::expression::Expression;
 use crate::report::observation::CameraState;
 use crate::report::policy::Policy;
-use crate::report::score::{ACTION_UNITS, EXPRESSION, VALENCE_AROUSAL, Vocabulary};
+use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION, VALENCE_AROUSAL, Vocabulary};
 use crate::report::trigger::{Phase, TriggerEvent};
 
 /// A model in use.
@@ -49,6 +49,8 @@ pub struct Capabilities {
     pub valence_arousal: bool,
     /// The action units.
     pub action_units: Vec<String>,
+    /// The compound expressions.
+    pub compound: Vec<String>,
 }
 
 impl From<&Vocabulary> for Capabilities {
@@ -58,6 +60,7 @@ impl From<&Vocabulary> for Capabilities {
             expressions: labels(EXPRESSION).iter().filter_map(|label| label.parse().ok()).collect(),
             valence_arousal: vocabulary.head(VALENCE_AROUSAL).is_some(),
             action_units: labels(ACTION_UNITS).to_vec(),
+            compound: labels(COMPOUND).to_vec(),
         }
     }
 }

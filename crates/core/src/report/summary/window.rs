@@ -164,6 +164,7 @@ impl Window {
             start: self.start,
             end,
             faces,
+            visits: None,
             scores: self.scores.filter(|_| observed && suppressed.is_none()).map(ScoreSums::summarize),
             suppressed,
             quality: Quality {
