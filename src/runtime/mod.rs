@@ -96,7 +96,8 @@ fn reload(
     let mut settings = load()?;
     if settings.publish == Destination::Mqtt && settings.mqtt.broker == Broker::Embedded {
         let listen = settings.mqtt.embedded_listen;
-        settings.mqtt.listener = running.mqtt.listener.clone().filter(|_| listen == running.mqtt.embedded_listen);
+        settings.mqtt.listener =
+            running.mqtt.listener.clone().filter(|_| listen == running.mqtt.embedded_listen);
         if settings.mqtt.listener.is_none() {
             let objection = format!(
                 "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"

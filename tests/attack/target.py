@@ -162,7 +162,7 @@ class Client:
 
     def __init__(self, port, topic):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
-        self.socket.sendall(packet(0x10, field("MQTT") + b"\x04\x02\x00\x00" + field(f"honest-{id(self)}")))
+        self.socket.sendall(packet(0x10, field("MQTT") + b"\x04\x02\x00\x3c" + field(f"honest-{id(self)}")))
         self.socket.sendall(packet(0x82, b"\x00\x01" + field(topic) + b"\x00"))
         self.buffer = b""
 

@@ -107,10 +107,12 @@ fn decode(bytes: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
 
 /// Gives every record that could be one the check sum that makes it one: what is tried on random bytes would else end
 /// there.
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub(super) fn repair(bytes: &mut [u8]) {
     for at in (HEADER.len()..bytes.len()).step_by(ALIGNMENT) {
-        let Some(header) = bytes.get(at..at + RECORD_HEADER).filter(|header| header[..4] == MAGIC) else { continue };
+        let Some(header) = bytes.get(at..at + RECORD_HEADER).filter(|header| header[..4] == MAGIC) else {
+            continue;
+        };
         let length = |from: usize, to: usize| {
             header[from..to].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
         };
