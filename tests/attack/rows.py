@@ -17,7 +17,7 @@ from target import PHOTO, PROGRAM, ROOT, Client, Daemon, configuration, free_por
 #: What a refused input may take, MiB: the daemon as a whole has 60 with its models open.
 SMALL = 100
 #: What a picture may take, MiB. SECURITY.md names the figure.
-PICTURE = 450
+PICTURE = 300
 
 
 def broker_flood(folder, seconds):

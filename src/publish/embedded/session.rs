@@ -258,11 +258,8 @@ mod tests {
         session.fill(&mut Vec::new(), &retained, begin);
         assert_eq!(session.deadline(), (begin + LONGEST_SILENCE, false), "nothing waits for it");
         assert_eq!(session.worth(at(1000)), None, "nobody else gets its place");
-        let message = Rc::new(BrokerMessage {
-            topic: "t".into(),
-            payload: vec![1; 5000].into(),
-            qos: QoS::AtLeastOnce,
-        });
+        let message =
+            Rc::new(BrokerMessage { topic: "t".into(), payload: vec![1; 500].into(), qos: QoS::AtLeastOnce });
         for _ in 0..INFLIGHT + 10 {
             session.offer(&message, at(10));
         }
