@@ -317,7 +317,7 @@ fn a_damaged_or_huge_picture_ends_with_65_and_without_a_count_of_faces() {
 }
 
 /// What a picture may take in all, MiB: SECURITY.md and `scripts/attack` name the same figure.
-const MOST_FOR_A_PICTURE: u64 = 450;
+const MOST_FOR_A_PICTURE: u64 = 300;
 
 /// The highest resident memory of `analyze` on a picture, in MiB.
 fn peak_of_analyze(picture: &Path) -> u64 {

@@ -1,7 +1,7 @@
 //! Messages to an MQTT broker, sent by a thread of their own.
 
 mod diagnosis;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub mod inbox;
 mod session;
