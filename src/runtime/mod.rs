@@ -6,6 +6,7 @@ mod destination;
 mod event;
 mod health;
 mod mailbox;
+mod metering;
 mod reports;
 mod session;
 mod status;

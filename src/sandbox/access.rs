@@ -82,6 +82,10 @@ impl Access {
             access.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
             access.ports(settings);
         }
+        if let Some(metrics) = settings.metrics {
+            access.bind.insert(metrics.port());
+            access.any_port |= metrics.port() == 0;
+        }
         access
     }
 
@@ -101,7 +105,7 @@ impl Access {
             }
         };
         self.connect.insert(port);
-        self.any_port = port == 0;
+        self.any_port |= port == 0;
     }
 
     /// Whether sockets of IP are needed at all.
