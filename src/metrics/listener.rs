@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use prometheus_client::encoding::{prometheus_text, text};
-use prometheus_client::registry::Registry;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::snapshot::Snapshot;
@@ -182,8 +181,7 @@ fn metrics(board: &Board, open_metrics: bool) -> (&'static str, &'static str, St
     let Some(posted) = board.last() else {
         return ("503 Service Unavailable", "text/plain", "nothing measured yet\n".to_owned());
     };
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(posted.snapshot));
+    let registry = posted.snapshot.registry();
     let mut body = String::new();
     let (kind, encoded) = if open_metrics {
         (OPEN_METRICS, text::encode(&mut body, &registry))

@@ -5,7 +5,7 @@ use std::fmt::Error;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Unit;
+use prometheus_client::registry::{Registry, Unit};
 use serde_json::Value;
 
 /// How long one stage took, over the whole run.
@@ -95,6 +95,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// All of it, to be encoded.
+    pub(super) fn registry(self) -> Registry {
+        let mut registry = Registry::with_prefix("emotiond");
+        registry.register_collector(Box::new(self));
+        registry
+    }
+
     fn frames(&self, names: &mut Names) -> Result<(), Error> {
         names.one_of(
             "camera_state",
@@ -204,18 +211,18 @@ impl Collector for Snapshot {
     }
 }
 
-/// Writes metrics under `emotiond_`.
+/// Writes metrics; the registry puts its prefix before their names.
 struct Names<'a>(DescriptorEncoder<'a>);
 
 impl Names<'_> {
-    fn family(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
+    fn family<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &'s str,
+        unit: Option<&'s Unit>,
         kind: MetricType,
-    ) -> Result<MetricEncoder<'_>, Error> {
-        self.0.encode_descriptor(&format!("emotiond_{name}"), help, unit, kind)
+    ) -> Result<MetricEncoder<'s>, Error> {
+        self.0.encode_descriptor(name, help, unit, kind)
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
@@ -258,16 +265,13 @@ impl Names<'_> {
 #[cfg(test)]
 mod tests {
     use prometheus_client::encoding::text::encode;
-    use prometheus_client::registry::Registry;
     use serde_json::json;
 
     use super::*;
 
     fn text(snapshot: Snapshot) -> String {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(snapshot));
         let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
+        encode(&mut text, &snapshot.registry()).unwrap();
         text
     }
 

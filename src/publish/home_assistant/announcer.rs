@@ -24,6 +24,15 @@ const MOST_REMOVED: usize = 256;
 /// The platforms that an announcement of ours has ever used.
 const PLATFORMS: [&str; 4] = ["sensor", "binary_sensor", "event", "switch"];
 
+/// What is sent once Home Assistant has digested what it has.
+#[derive(Clone, Copy, Debug)]
+enum Later {
+    /// The removed entities once more, as if they were there.
+    Resurrection,
+    /// The announcement.
+    Announcement,
+}
+
 /// The announcement, and what a broker holds of earlier ones.
 #[derive(Debug)]
 pub(in crate::publish) struct Announcer {
@@ -32,14 +41,14 @@ pub(in crate::publish) struct Announcer {
     removed: BTreeMap<String, &'static str>,
     /// Whether the broker has shown what it held when this process came, or shows that there is nothing.
     read_back: bool,
-    /// When to announce once more.
-    again: Option<Instant>,
+    /// What to send later, and when.
+    later: Option<(Instant, Later)>,
     last_birth: Option<Instant>,
 }
 
 impl Announcer {
     pub fn new(discovery: Discovery) -> Self {
-        Self { discovery, removed: BTreeMap::new(), read_back: false, again: None, last_birth: None }
+        Self { discovery, removed: BTreeMap::new(), read_back: false, later: None, last_birth: None }
     }
 
     /// What to subscribe to at a connection; none of it is needed for anything else to work.
@@ -53,16 +62,20 @@ impl Announcer {
     /// the first acknowledgement, if there was anything.
     pub fn acknowledged(&mut self, now: Instant) -> Option<Outgoing> {
         let first = !std::mem::replace(&mut self.read_back, true);
-        let due = self.again.take_if(|at| now >= *at).is_some();
-        if first || due { self.announcement() } else { None }
+        match self.later.take_if(|(at, _)| now >= *at) {
+            Some((_, Later::Resurrection)) => {
+                self.later = Some((now + DIGESTION, Later::Announcement));
+                self.resurrection()
+            }
+            Some((_, Later::Announcement)) => self.announcement(),
+            None if first => self.announcement(),
+            None => None,
+        }
     }
 
     /// The retained announcement, if there is to be one.
     fn announcement(&self) -> Option<Outgoing> {
-        let mut config = self.discovery.config.clone()?;
-        for (key, platform) in &self.removed {
-            config["components"][key] = json!({ "platform": platform });
-        }
+        let config = self.with_removed(|_, platform| json!({ "platform": platform }))?;
         Some(Outgoing::state(self.discovery.topic.clone(), config.to_string()))
     }
 
@@ -98,7 +111,7 @@ impl Announcer {
             messages.extend(self.announcement());
         } else if self.removed.len() != before {
             // A broker that answers out of order: an announcement is under way.
-            self.again = Some(now + DIGESTION);
+            self.later = Some((now + DIGESTION, Later::Announcement));
         }
         messages
     }
@@ -113,13 +126,11 @@ impl Announcer {
         self.last_birth = Some(now);
         // An entity can be removed only while Home Assistant has it. One that was removed while it did not run would
         // stay for ever: it is announced once more, not retained, and then removed.
-        match self.resurrection() {
-            Some(resurrection) => {
-                self.again = Some(now + DIGESTION);
-                vec![resurrection]
-            }
-            None => vec![announcement],
+        if self.removed.is_empty() {
+            return vec![announcement];
         }
+        self.later = Some((now + DIGESTION, Later::Resurrection));
+        Vec::new()
     }
 
     /// Another announcement takes the place of this one, in a process that goes on. Returns what to send.
@@ -170,20 +181,31 @@ impl Announcer {
 
     /// An announcement that has the removed entities once more, with no more of each than Home Assistant asks for.
     fn resurrection(&self) -> Option<Outgoing> {
-        let mut config = self.discovery.config.clone().filter(|_| !self.removed.is_empty())?;
-        let id = config["device"]["identifiers"][0].as_str()?.to_owned();
-        for (key, platform) in &self.removed {
-            let topic = format!("{}none", self.discovery.own);
+        let id = self.discovery.config.as_ref()?["device"]["identifiers"][0].as_str()?;
+        let topic = format!("{}none", self.discovery.own);
+        let config = self.with_removed(|key, platform| {
             let mut entity =
                 json!({ "platform": platform, "unique_id": format!("{id}_{key}"), "state_topic": topic });
-            match *platform {
+            match platform {
                 "event" => entity["event_types"] = json!(["end"]),
-                "switch" => entity["command_topic"] = topic.into(),
+                "switch" => entity["command_topic"] = topic.clone().into(),
                 _ => {}
             }
-            config["components"][key] = entity;
-        }
+            entity
+        })?;
         Some(Outgoing::passing(self.discovery.topic.clone(), config.to_string()))
+    }
+
+    /// The configuration with the removed entities in it, and before the others: of an announcement, Home Assistant reads
+    /// no component behind one that it still works on.
+    fn with_removed(&self, entity: impl Fn(&str, &str) -> Value) -> Option<Value> {
+        let mut config = self.discovery.config.clone()?;
+        let current = config["components"].take();
+        let removed = self.removed.iter().map(|(key, platform)| (key.clone(), entity(key, platform)));
+        let current =
+            current.as_object().into_iter().flatten().map(|(key, entity)| (key.clone(), entity.clone()));
+        config["components"] = removed.chain(current).collect::<Map<_, _>>().into();
+        Some(config)
     }
 }
 
@@ -249,7 +271,7 @@ mod tests {
         let held = held.to_string();
         let now = Instant::now();
         let sent = announcer.receive(TOPIC, held.as_bytes(), true, now).unwrap();
-        let expected = ["trigger/smile/state", "config now trigger_grin -event_smile -faces -trigger_smile"];
+        let expected = ["trigger/smile/state", "config -event_smile -faces -trigger_smile now trigger_grin"];
         assert_eq!(shown(&sent), expected);
         assert_eq!(sent[0].body, "");
         // The echo of it, an acknowledgement and a second copy say nothing new; nor is there a subscription at the next
@@ -265,7 +287,7 @@ mod tests {
         let sent = next.receive(TOPIC, sent[1].body.as_bytes(), true, now).unwrap();
         assert_eq!(
             shown(&sent),
-            ["trigger/grin/state", "config now trigger_smile -event_smile -faces -trigger_grin"]
+            ["trigger/grin/state", "config -event_smile -faces -trigger_grin now trigger_smile"]
         );
     }
 
@@ -277,7 +299,7 @@ mod tests {
         let held = config(&[("faces", "sensor")]).to_string();
         assert_eq!(announcer.receive(TOPIC, held.as_bytes(), true, now), Some(vec![]));
         assert_eq!(announcer.acknowledged(now), None);
-        assert_eq!(shown(&[announcer.acknowledged(now + DIGESTION).unwrap()]), ["config now -faces"]);
+        assert_eq!(shown(&[announcer.acknowledged(now + DIGESTION).unwrap()]), ["config -faces now"]);
     }
 
     #[test]
@@ -326,14 +348,17 @@ mod tests {
         let now = Instant::now();
         let held = config(&[("event_smile", "event"), ("pause", "switch")]).to_string();
         announcer.receive(TOPIC, held.as_bytes(), true, now);
-        let sent = announcer.receive("homeassistant/status", b"online", false, now).unwrap();
-        assert_eq!(shown(&sent), ["passing config now event_smile pause"]);
-        // Not before Home Assistant is done with that.
+        assert_eq!(announcer.receive("homeassistant/status", b"online", false, now), Some(vec![]));
+        // Not before Home Assistant has read what the broker retains, and not before it has read this.
         assert_eq!(announcer.acknowledged(now), None);
-        let removal = announcer.acknowledged(now + DIGESTION).unwrap();
-        assert_eq!(shown(&[removal]), ["config now -event_smile -pause"]);
-        assert_eq!(announcer.acknowledged(now + DIGESTION), None);
-        let config: Value = serde_json::from_str(&sent[0].body).unwrap();
+        let later = now + DIGESTION;
+        let resurrection = announcer.acknowledged(later).unwrap();
+        let config: Value = serde_json::from_str(&resurrection.body).unwrap();
+        assert_eq!(shown(&[resurrection]), ["passing config event_smile pause now"]);
+        assert_eq!(announcer.acknowledged(later), None);
+        let removal = announcer.acknowledged(later + DIGESTION).unwrap();
+        assert_eq!(shown(&[removal]), ["config -event_smile -pause now"]);
+        assert_eq!(announcer.acknowledged(later + DIGESTION), None);
         assert_eq!(config["components"]["event_smile"]["unique_id"], "emotiond_hall_event_smile");
         assert_eq!(config["components"]["pause"]["command_topic"], "emotiond/hall/none");
     }
@@ -345,10 +370,10 @@ mod tests {
         let first = announcer.acknowledged(Instant::now()).unwrap();
         assert_eq!(shown(&[first]), ["config now event_smile"]);
         let sent = announcer.replace(on(&[("now", "sensor"), ("event_grin", "event")]));
-        assert_eq!(shown(&sent), ["config now event_grin -event_smile"]);
+        assert_eq!(shown(&sent), ["config -event_smile now event_grin"]);
         assert_eq!(shown(&announcer.replace(off())), ["config"]);
         assert_eq!(announcer.replace(off()), []);
-        assert_eq!(shown(&announcer.replace(on(&[("now", "sensor")]))), ["config now -event_smile"]);
+        assert_eq!(shown(&announcer.replace(on(&[("now", "sensor")]))), ["config -event_smile now"]);
         let other = "kitchen".parse().unwrap();
         let moved = Discovery {
             config: Some(config(&[("now", "sensor")])),
