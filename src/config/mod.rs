@@ -8,6 +8,7 @@ mod triggers;
 mod validate;
 mod vision;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -135,6 +136,8 @@ pub struct Settings {
     pub password_file: Option<PathBuf>,
     /// Home Assistant.
     pub home_assistant: HomeAssistantSettings,
+    /// Where metrics can be read, if anywhere; port 0 takes any free one.
+    pub metrics: Option<SocketAddr>,
     /// Events.
     pub triggers: Vec<TriggerSettings>,
 }

@@ -29,6 +29,8 @@ pub(super) struct File {
     pub mqtt: MqttTable,
     #[serde(default)]
     pub home_assistant: HomeAssistantTable,
+    #[serde(default)]
+    pub metrics: MetricsTable,
     #[serde(default, rename = "trigger")]
     pub triggers: Vec<TriggerTable>,
 }
@@ -182,6 +184,12 @@ impl Default for HomeAssistantTable {
     fn default() -> Self {
         Self { discovery: true, prefix: "homeassistant".to_owned(), id: None }
     }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MetricsTable {
+    pub listen: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

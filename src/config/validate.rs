@@ -84,11 +84,21 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
                 .map(|id| id.parse().map_err(|error| anyhow!("`home_assistant.id`: {error}")))
                 .transpose()?,
         },
+        metrics: file
+            .metrics
+            .listen
+            .map(|text| address("metrics.listen", &text, "127.0.0.1:9464"))
+            .transpose()?,
         triggers: super::triggers::checked(file.triggers)?,
         device,
         camera,
         privacy,
     })
+}
+
+fn address(key: &str, text: &str, example: &str) -> Result<SocketAddr> {
+    text.parse()
+        .with_context(|| format!("`{key}` is {text:?}; write an address and a port, for example {example:?}"))
 }
 
 fn camera(camera: &raw::CameraTable, speed: Speed) -> Result<CameraSettings> {

@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 11] = [
     &["capture"],
     &["inference"],
     &["vision"],
-    &["publish"],
+    &["publish", "metrics"],
     &["config"],
     &["sandbox"],
     &["runtime"],
@@ -38,7 +38,8 @@ const LAYERS: [&[&str]; 11] = [
 const FORBIDDEN: [(&str, &[&str]); 1] = [("publish", &["capture", "inference", "vision"])];
 
 /// The modules that may name an outside library.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
+    ("prometheus_client", &["emotiond::metrics"]),
     ("tflitec", &["emotiond::inference"]),
     ("v4l", &["emotiond::capture::v4l2"]),
     ("zune_jpeg", &["emotiond::capture"]),
@@ -54,8 +55,9 @@ const HOMES: [(&str, &[&str]); 12] = [
 ];
 
 /// What writes or sends.
-const SENDERS: [&str; 5] = [
+const SENDERS: [&str; 6] = [
     "emotiond::publish",
+    "emotiond::metrics",
     "emotiond_core",
     "emotiond::runtime::status",
     "emotiond::runtime::health",

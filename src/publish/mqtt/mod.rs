@@ -35,6 +35,8 @@ pub struct Announcement {
     /// Whether `status` is published and left as the last will; false for a mere try of the connection, which is to
     /// leave nothing behind on the broker.
     pub status: bool,
+    /// Retained messages that are to be there when `status` says `online`.
+    pub states: Vec<Message>,
     /// What Home Assistant is told of the device; `None` if its topics are not to be touched at all.
     pub discovery: Option<Discovery>,
 }
@@ -64,7 +66,7 @@ impl MqttPublisher {
         announcement: Announcement,
         commands: CommandSink,
     ) -> anyhow::Result<Self> {
-        let Announcement { status, discovery } = announcement;
+        let Announcement { status, states, discovery } = announcement;
         let (address, embedded) = match &settings.broker {
             Broker::Remote(address) => (address.clone(), None),
             Broker::Embedded => {
@@ -90,13 +92,13 @@ impl MqttPublisher {
         let shared = Arc::new(Shared::new(Queue::new(settings.queue, limit)));
         {
             let mut state = shared.lock();
+            for message in states {
+                state.queue.push(Outgoing::new(message, &settings.device), Instant::now());
+            }
             if status {
                 state.queue.push(Outgoing::new(Message::status(true), &settings.device), Instant::now());
             }
             state.announcer = discovery.map(Announcer::new);
-            if let Some(message) = state.announcer.as_ref().and_then(Announcer::announcement) {
-                state.queue.push(message, Instant::now());
-            }
         }
         let mut session_settings = settings.clone();
         if let Some(embedded) = &embedded {
