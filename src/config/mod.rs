@@ -8,6 +8,7 @@ mod triggers;
 mod validate;
 mod vision;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,6 +125,8 @@ pub struct Settings {
     pub window: Duration,
     /// Time constant of the smoothing.
     pub smoothing: Duration,
+    /// Time constants of heads that have one of their own, by name.
+    pub smoothing_by_head: BTreeMap<String, Duration>,
     /// The probability that one expression has to reach for a face not to count as ambiguous, 0..=1.
     pub ambiguous: f64,
     /// How compound expressions are read; `None` for none.

@@ -96,6 +96,9 @@ pub(super) struct SummaryTable {
     pub smoothing: Span,
     pub ambiguous: f64,
     pub compound: CompoundKey,
+    pub smoothing_expression: Option<Span>,
+    pub smoothing_valence_arousal: Option<Span>,
+    pub smoothing_action_units: Option<Span>,
 }
 
 /// How compound expressions are read, if at all.
@@ -115,6 +118,9 @@ impl Default for SummaryTable {
             smoothing: Span(Duration::from_secs(1)),
             ambiguous: SummarySettings::default().ambiguous,
             compound: CompoundKey::Off,
+            smoothing_expression: None,
+            smoothing_valence_arousal: None,
+            smoothing_action_units: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::*;
 use emotiond_core::report::trigger::Level;
 
 use crate::publish::settings::Broker;
+use emotiond_core::report::trigger::Level;
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
     Settings::parse(text, Path::new("test.toml"), &Overrides::default())

@@ -20,6 +20,7 @@ use crate::vision::models::ModelSettings;
 use emotiond_core::report::compound::CompoundMean;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::policy::Policy;
+use emotiond_core::report::score::{ACTION_UNITS, EXPRESSION, VALENCE_AROUSAL};
 
 /// The most windows that are kept on disk.
 const MOST_KEPT: f64 = 1e6;
@@ -72,6 +73,15 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             raw::CompoundKey::Arithmetic => Some(CompoundMean::Arithmetic),
         },
         smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
+        smoothing_by_head: [
+            (EXPRESSION, "summary.smoothing_expression", summary.smoothing_expression),
+            (VALENCE_AROUSAL, "summary.smoothing_valence_arousal", summary.smoothing_valence_arousal),
+            (ACTION_UNITS, "summary.smoothing_action_units", summary.smoothing_action_units),
+        ]
+        .into_iter()
+        .filter_map(|(head, key, time)| Some((head, key, time?)))
+        .map(|(head, key, time)| Ok((head.to_owned(), span(key, time, Duration::ZERO, 60 * second)?)))
+        .collect::<Result<_>>()?,
         ambiguous: within("summary.ambiguous", summary.ambiguous, 0.0, 1.0)?,
         password_file: file.mqtt.password_file.clone(),
         mqtt: mqtt(file.mqtt, device.clone(), window)?,

@@ -26,6 +26,7 @@ impl Settings {
         VisionSettings {
             min_face: self.min_face,
             smoothing: self.smoothing,
+            smoothing_by_head: self.smoothing_by_head.clone(),
             compound: self.compound,
             tracker,
             summary,

@@ -1,6 +1,7 @@
 //! Everything between a frame and a summary, one step a frame. It knows neither devices nor connections: models come
 //! in as traits, time comes in as an argument, and what goes out is numbers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct VisionSettings {
     pub min_face: f32,
     /// Time constant of the smoothing of scores.
     pub smoothing: Duration,
+    /// Time constants of heads that have one of their own, by name.
+    pub smoothing_by_head: BTreeMap<String, Duration>,
     /// How compound expressions are read; `None` for none.
     pub compound: Option<CompoundMean>,
     /// Tracking.
@@ -98,7 +101,7 @@ impl Vision {
             emotion,
             flip: Flip::Plain,
             tracker: Tracker::new(settings.tracker.clone()),
-            smoother: Smoother::new(settings.smoothing),
+            smoother: Smoother::new(settings.smoothing).with_heads(settings.smoothing_by_head.clone()),
             windows: Windows::new(settings.summary.clone(), start),
             triggers: Triggers::new(settings.triggers.clone(), settings.summary.hold),
             blindness: Blindness::default(),

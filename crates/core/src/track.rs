@@ -1,8 +1,8 @@
 //! Which face of this frame is which face of the last: numbers for faces, kept over short misses, never reused.
 //!
 //! Each track predicts where its face is now (a Kalman filter of constant velocity), every admissible pair of track and
-//! face gets a gain from the squared distance of the centres and the overlap of the boxes, and the assignment with the
-//! greatest total gain wins (Kuhn-Munkres). Squared distances keep two faces that move side by side apart where a greedy
+//! face gets a gain from the squared distance of the centres, the ratio of the sizes and the overlap of the boxes, and the
+//! assignment with the greatest total gain wins (Kuhn-Munkres). Squared distances keep two faces that move side by side apart where a greedy
 //! choice would let the second take the place of the first. Faces are put into a canonical order first, so that the
 //! order in which a detector lists them changes nothing.
 //!
@@ -33,8 +33,8 @@ const MATCHED: f64 = 0.5;
 /// The share of overlap in the gain; small, or the side-by-side case above would go wrong.
 const OVERLAP_SHARE: f64 = 0.2;
 /// What may be the same face as the one of a track that was seen a moment ago, or of one that is lost.
-const SEEN: Allowance = Allowance { ratio: 2.0, once: 0.8, more: 1.2 };
-const LOST: Allowance = Allowance { ratio: 1.5, once: 0.8, more: 0.3 };
+const SEEN: Allowance = Allowance { ratio: 1.8, once: 0.8, more: 0.8 };
+const LOST: Allowance = Allowance { ratio: 1.5, once: 1.0, more: 0.4 };
 /// How far a face may be from where it was expected in any case, in face sizes.
 const FARTHEST: f64 = 3.0;
 
@@ -201,7 +201,9 @@ impl Track {
         let center = face.center();
         let distance = libm::hypot(f64::from(center.x) - x, f64::from(center.y) - y) / own.max(other);
         let share = distance / (allowed.once + allowed.more * unseen).min(FARTHEST);
-        let near = 1.0 - share * share;
+        // A size that fits badly counts like a place that does.
+        let resized = libm::log(ratio) / libm::log(allowed.ratio);
+        let near = 1.0 - share * share - resized * resized;
         if near.is_nan() || near <= 0.0 {
             return 0;
         }

@@ -15,7 +15,7 @@ use crate::report::expression::{COMPOUNDS, Expression};
 /// The name of the head with one probability for each expression.
 pub const EXPRESSION: &str = "expression";
 /// The name of the head with valence and arousal.
-pub(crate) const VALENCE_AROUSAL: &str = "valence_arousal";
+pub const VALENCE_AROUSAL: &str = "valence_arousal";
 /// The name of the head with facial action units (FACS).
 pub const ACTION_UNITS: &str = "action_units";
 /// The name of the head with compound expressions.
@@ -195,12 +195,20 @@ impl Scores {
     /// Moves every score towards another reading by a share of the difference, 0 (not at all) to 1. A reading of
     /// another vocabulary replaces this one.
     pub fn approach(&mut self, other: &Self, share: f64) {
+        self.approach_by_head(other, |_| share);
+    }
+
+    /// The same with a share for each head, by its name.
+    pub(crate) fn approach_by_head(&mut self, other: &Self, share: impl Fn(&str) -> f64) {
         if self.vocabulary != other.vocabulary {
             self.clone_from(other);
             return;
         }
-        for (old, new) in self.values.iter_mut().zip(&other.values) {
-            *old = (f64::from(*old) + share * (f64::from(*new) - f64::from(*old))) as f32;
+        for (head, range) in self.vocabulary.heads() {
+            let share = share(&head.name);
+            for (old, new) in self.values[range.clone()].iter_mut().zip(&other.values[range]) {
+                *old = (f64::from(*old) + share * (f64::from(*new) - f64::from(*old))) as f32;
+            }
         }
     }
 }
