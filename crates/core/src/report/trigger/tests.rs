@@ -6,6 +6,7 @@ use super::*;
 use crate::report::expression::Expression;
 use crate::report::observation::{FrameAnalysis, Observation, Skipped, TrackId};
 use crate::report::policy::Policy;
+use crate::report::reading::Reading;
 use crate::report::score::{ScoreHead, Scores, Vocabulary};
 
 const OPEN: Policy = Policy { emotion: true, facing: true, min_people: 1 };
@@ -35,7 +36,7 @@ fn analysis(happiness: &[f32]) -> FrameAnalysis {
     ]));
     let face = |&p: &f32| {
         let scores = Scores::new(Arc::clone(&vocabulary), vec![1.0 - p, p, p, -p, p]);
-        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores) }
+        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores), reading: Reading::No }
     };
     let faces = happiness.iter().map(face).collect();
     FrameAnalysis { at: ms(0), faces, skipped: Skipped::default() }
