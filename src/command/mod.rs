@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod bench;
 pub mod cameras;
+mod capacity;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -121,6 +121,8 @@ pub struct Settings {
     pub models: ModelSettings,
     /// Faces with a shorter side than this, in pixels, are counted but not classified.
     pub min_face: f32,
+    /// Processor time that the process may use, in cores; without it no bound.
+    pub cores: Option<f64>,
     /// Length of a summary's window.
     pub window: Duration,
     /// Time constant of the smoothing.

@@ -66,6 +66,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             emotion: file.models.emotion,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
+        cores: file.camera.cpu.map(|cores| within("camera.cpu", cores, 0.05, 64.0)).transpose()?,
         window,
         compound: match summary.compound {
             raw::CompoundKey::Off => None,
