@@ -26,7 +26,7 @@ def distorted(seed: int, classes: int, temperature: float, bias: np.ndarray) -> 
 def test_a_distortion_is_found_and_taken_back():
     bias = np.array([0.5, 0.0, -0.4, 0.3, 0.0, -0.6, 0.2, 0.0])
     sets = [distorted(1, 8, 1.6, bias), distorted(2, 7, 1.6, bias)]
-    temperature, prior = calibration.fit(sets)
+    temperature, prior = calibration.fit([calibration.Judged(*given) for given in sets])
     assert temperature == pytest.approx(1.6, rel=0.06) and prior.sum() == pytest.approx(1, abs=1e-5)
     found = -np.log(prior)
     assert np.abs((found - found.mean()) - (bias - bias.mean())).max() < 0.12
@@ -42,5 +42,13 @@ def test_a_class_without_faces_in_a_set_costs_nothing_there():
     logits, labels = distorted(4, 7, 1.0, np.zeros(8))
     sure = logits.copy()
     sure[:, :, 7] = 20.0  # contempt everywhere, which this set cannot know
-    first, second = calibration.fit([(logits, labels)]), calibration.fit([(sure, labels)])
+    first, second = (calibration.fit([calibration.Judged(z, labels)]) for z in (logits, sure))
     assert first[0] == pytest.approx(second[0], rel=1e-2)
+
+
+def test_the_shares_of_a_set_that_was_gathered_by_class_do_not_become_a_prior():
+    logits, labels = distorted(5, 8, 1.0, np.zeros(8))
+    # Most faces of classes 0 to 3 are left out.
+    kept = (labels > 3) | (np.arange(len(labels)) % 5 == 0)
+    shares, even = (calibration.fit([calibration.Judged(logits[kept], labels[kept], even=e)])[1] for e in (False, True))
+    assert np.ptp(np.log(even)) < 0.35 < 1.0 < np.ptp(np.log(shares))

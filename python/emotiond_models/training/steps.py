@@ -143,10 +143,11 @@ def quantized(data_dir: Path, work: Path, models: Path) -> None:
     _describe(path, size)
     validation = load("ferplus-valid", data_dir, work)
     validation = validation.only(np.arange(len(validation.labels)) % KEPT_BACK == 0)
-    held_out = [validation, load("expw-valid", data_dir, work)]
+    web = load("expw-valid", data_dir, work)
     for file in (work / f"{NAME}-float.tflite", path):
         model = Model(file.with_suffix(".toml"))
-        said = [(calibration.logits_both_ways(model, faces), faces.labels) for faces in held_out]
+        said = [calibration.Judged(calibration.logits_both_ways(model, faces), faces.labels, weight, even)
+                for faces, weight, even in ((validation, 1.0, False), (web, 4.0, True))]
         _describe(file, size, *calibration.fit(said))
 
 
