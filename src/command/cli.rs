@@ -23,15 +23,15 @@ pub struct Cli {
 pub enum Action {
     /// Run the daemon: camera (or replay) to summaries
     Run(RunArgs),
-    /// Try configuration, models, camera and broker, and say what works
+    /// Try all that the daemon needs, and say what to do about what does not work
     Check(ConfigArgs),
     /// List the V4L2 cameras of this machine, their drivers and modes
     Cameras(CamerasArgs),
-    /// Read emotion off pictures and print it
+    /// Read emotion off pictures, and print it or draw it on a copy
     Analyze(AnalyzeArgs),
     /// Time every stage on this machine
     Bench(BenchArgs),
-    /// Print what a subscriber of the broker receives from this device
+    /// Show what a subscriber of the broker receives: a page in a terminal, lines in a pipe
     Watch(WatchArgs),
     /// Print the commented default configuration
     Config(ConfigPrintArgs),
@@ -113,6 +113,9 @@ pub struct AnalyzeArgs {
     /// Manifest or name of the emotion model, instead of the configured one
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+    /// Make a copy of the one picture named, with boxes and labels: a PNG file that does not exist yet
+    #[arg(long, value_name = "OUT.png")]
+    pub draw: Option<PathBuf>,
     /// JPEG or PNG pictures, or folders of them
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
@@ -141,7 +144,10 @@ pub struct WatchArgs {
     /// Where the configuration is
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Print summaries alone, and end after so many
+    /// Print lines in a terminal too, as in a pipe: topic and body of each message of the configured device
+    #[arg(long)]
+    pub lines: bool,
+    /// Print the lines of summaries alone, and end after so many
     #[arg(long, value_name = "SUMMARIES", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 }
