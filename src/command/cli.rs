@@ -23,6 +23,8 @@ pub struct Cli {
 pub enum Action {
     /// Run the daemon: camera (or replay) to summaries
     Run(RunArgs),
+    /// Ask at most five questions and write a configuration
+    Setup(SetupArgs),
     /// Try all that the daemon needs, and say what to do about what does not work
     Check(ConfigArgs),
     /// List the V4L2 cameras of this machine, their drivers and modes
@@ -91,6 +93,44 @@ pub enum Pace {
     Realtime,
     /// As fast as the machine can; every due frame is analysed
     Fast,
+}
+
+/// `emotiond setup`. What is not given is asked for.
+#[derive(Args, Clone, Debug)]
+pub struct SetupArgs {
+    /// Where the configuration is written
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Where the device stands: home, retail, research, education or workplace
+    #[arg(long)]
+    pub site: Option<String>,
+    /// A camera (`/dev/video0`), or another source as `camera.source` has it
+    #[arg(long, value_name = "SOURCE")]
+    pub camera: Option<String>,
+    /// The broker: HOST, HOST:PORT, `mqtts://HOST` or `embedded`
+    #[arg(long, value_name = "ADDRESS")]
+    pub broker: Option<String>,
+    /// User name at the broker
+    #[arg(long, requires = "password_file")]
+    pub username: Option<String>,
+    /// File that holds the password
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+    /// Name of the device
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Announce the device to Home Assistant: true or false
+    #[arg(long, value_name = "BOOLEAN")]
+    pub discovery: Option<bool>,
+    /// Ask nothing: what is not given has its default; needs --site
+    #[arg(long, requires = "site")]
+    pub yes: bool,
+    /// Replace a configuration that somebody has changed, and keep a copy of it
+    #[arg(long)]
+    pub force: bool,
+    /// Enable and start the systemd unit without asking
+    #[arg(long)]
+    pub enable: bool,
 }
 
 /// `emotiond cameras`.

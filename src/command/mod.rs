@@ -10,6 +10,7 @@ pub mod config;
 pub mod logging;
 mod printable;
 pub mod run;
+pub mod setup;
 pub mod watch;
 
 use std::io::Write as _;
