@@ -93,6 +93,8 @@ pub struct HomeAssistantSettings {
     pub discovery: bool,
     /// The first level of Home Assistant's topics.
     pub prefix: String,
+    /// By what Home Assistant knows the device; its name if there is none.
+    pub id: Option<DeviceName>,
 }
 
 /// Everything the daemon needs to know, checked.

@@ -162,11 +162,12 @@ impl Default for MqttTable {
 pub(super) struct HomeAssistantTable {
     pub discovery: bool,
     pub prefix: String,
+    pub id: Option<String>,
 }
 
 impl Default for HomeAssistantTable {
     fn default() -> Self {
-        Self { discovery: true, prefix: "homeassistant".to_owned() }
+        Self { discovery: true, prefix: "homeassistant".to_owned(), id: None }
     }
 }
 

@@ -63,6 +63,11 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         home_assistant: HomeAssistantSettings {
             discovery: file.home_assistant.discovery,
             prefix: topic_prefix(file.home_assistant.prefix)?,
+            id: file
+                .home_assistant
+                .id
+                .map(|id| id.parse().map_err(|error| anyhow!("`home_assistant.id`: {error}")))
+                .transpose()?,
         },
         triggers: super::triggers::checked(file.triggers)?,
         device,

@@ -2,6 +2,7 @@
 
 mod capture_worker;
 mod daemon;
+mod destination;
 mod event;
 mod health;
 mod mailbox;
@@ -12,13 +13,11 @@ mod systemd;
 mod vision_worker;
 mod watchdog;
 
-use std::net::TcpListener;
-use std::sync::Arc;
 
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish;
-use crate::publish::settings::Broker;
+use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
 use daemon::{Daemon, Next, signals};
@@ -77,13 +76,13 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
 }
 
 /// The socket of an embedded broker, before the process gives up listening.
-fn listener(settings: &Settings) -> Result<Option<Arc<TcpListener>>, Failure> {
+fn listener(settings: &Settings) -> Result<Option<OpenListener>, Failure> {
     let mqtt = &settings.mqtt;
     if settings.publish != Destination::Mqtt || mqtt.broker != Broker::Embedded {
         return Ok(None);
     }
     let listener = publish::listen(mqtt.embedded_listen, mqtt.credentials.is_some()).or_exit(Code::Config)?;
-    Ok(Some(Arc::new(listener)))
+    Ok(Some(listener.into()))
 }
 
 /// Loads again, with models that can be opened, and refuses what the process can no longer reach: a reload must not end

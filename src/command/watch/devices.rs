@@ -29,6 +29,8 @@ pub type Devices = BTreeMap<String, Heard>;
 pub struct Heard {
     /// What `status` says: `online` or `offline`.
     pub status: Option<String>,
+    /// What `camera/state` says.
+    pub camera: Option<String>,
     /// Whether the camera is closed on request.
     pub paused: bool,
     /// The last window.
@@ -166,6 +168,12 @@ pub fn take(devices: &mut Devices, topic: &str, body: &str, now: Instant, wall: 
                 device.note(&wall.strftime("%H:%M:%S").to_string(), what);
             }
         }
+        ("camera", Some("state")) => {
+            let camera = word(body);
+            if device.camera.replace(camera.clone()).is_some_and(|before| before != camera) {
+                device.note(&wall.strftime("%H:%M:%S").to_string(), &format!("camera {camera}"));
+            }
+        }
         ("summary", None) => {
             if let Ok(summary) = serde_json::from_str::<SummaryHeard>(body) {
                 device.summary(summary);
@@ -263,6 +271,8 @@ mod tests {
                 "value":0.83,"seconds":2.0}"#,
             ),
             ("emotiond/hall/health", r#"{"fps":4.98,"queued":3,"temperature":null,"memory":61.2}"#),
+            ("emotiond/hall/camera/state", "ok"),
+            ("emotiond/hall/camera/state", "lost"),
             ("emotiond/hall/pause/state", "ON"),
             ("emotiond/hall/status", "offline"),
             ("emotiond/kitchen/status", "online"),
@@ -280,6 +290,7 @@ mod tests {
             [
                 "08:00:00  offline",
                 "08:00:00  paused: the camera is closed",
+                "08:00:00  camera lost",
                 "04:33:01  smile: start after 2.0 s, value 0.83"
             ]
         );

@@ -112,10 +112,11 @@ fn state_line(device: &Heard) -> Line<'_> {
     let mut spans = Vec::new();
     let status = device.status.as_deref().unwrap_or("status not known");
     spans.push(Span::styled(status, if status == "online" { Color::Green } else { Color::Red }));
-    let camera = match (&device.window, device.paused) {
-        (_, true) => "paused",
-        (Some(window), _) => &window.camera,
-        (None, _) => "not known",
+    let camera = match (&device.camera, &device.window) {
+        _ if device.paused => "paused",
+        (Some(camera), _) => camera,
+        (None, Some(window)) => &window.camera,
+        (None, None) => "not known",
     };
     let colour = if camera == "ok" { Color::Green } else { Color::Yellow };
     spans.extend([Span::raw("   camera "), Span::styled(camera, colour)]);

@@ -17,6 +17,7 @@ use anyhow::{Context, bail};
 
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
 use crate::publish::home_assistant::Discovery;
+use crate::publish::home_assistant::announcer::Announcer;
 use crate::publish::queue::Queue;
 use crate::publish::queue::disk_worker::DiskWorker;
 use crate::publish::queue::outbox::Outgoing;
@@ -25,7 +26,7 @@ use crate::publish::{Counters, Publisher};
 pub use diagnosis::Diagnosis;
 use emotiond_core::report::payload::Message;
 use inbox::{CommandSink, Inbox};
-use session::{LARGEST_MESSAGE, SessionWorker, Shared};
+use session::{LARGEST_MESSAGE, Refused, SessionWorker, Shared};
 
 /// The part of the time for closing that is left to the disk.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -36,7 +37,7 @@ pub struct Announcement {
     /// Whether `status` is published and left as the last will; false for a mere try of the connection, which is to
     /// leave nothing behind on the broker.
     pub status: bool,
-    /// The message that makes Home Assistant create the device's entities.
+    /// What Home Assistant is told of the device; `None` if its topics are not to be touched at all.
     pub discovery: Option<Discovery>,
 }
 
@@ -75,7 +76,10 @@ impl MqttPublisher {
                     credentials: settings.credentials.clone(),
                     device: settings.device.clone(),
                     commands: settings.commands,
-                    birth_topic: discovery.as_ref().map(|discovery| discovery.birth_topic.clone()),
+                    birth_topic: discovery
+                        .as_ref()
+                        .filter(|discovery| discovery.config.is_some())
+                        .map(|discovery| discovery.birth_topic.clone()),
                     topics: settings.embedded_topics.clone(),
                 })?;
                 (embedded.address(), Some(embedded))
@@ -91,10 +95,9 @@ impl MqttPublisher {
             if status {
                 state.queue.push(Outgoing::new(Message::status(true), &settings.device), Instant::now());
             }
-            if let Some(discovery) = &discovery {
-                state
-                    .queue
-                    .push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()), Instant::now());
+            state.announcer = discovery.map(Announcer::new);
+            if let Some(message) = state.announcer.as_ref().and_then(Announcer::announcement) {
+                state.queue.push(message, Instant::now());
             }
         }
         let mut session_settings = settings.clone();
@@ -107,7 +110,8 @@ impl MqttPublisher {
             inbox: settings.commands.then(|| Inbox::new(&settings.device, commands, Instant::now())),
             settings: session_settings,
             status,
-            discovery,
+            refused: Refused::default(),
+            subscriptions: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("publisher".into())
@@ -166,6 +170,17 @@ impl Publisher for MqttPublisher {
         drop(state);
         self.shared.changed.notify_all();
         Ok(())
+    }
+
+    fn announce(&mut self, discovery: Option<Discovery>) {
+        let mut state = self.shared.lock();
+        let messages = match (&mut state.announcer, discovery) {
+            (Some(announcer), Some(new)) => announcer.replace(new),
+            _ => return,
+        };
+        state.send(messages);
+        drop(state);
+        self.shared.changed.notify_all();
     }
 
     fn flush(&mut self, within: Duration) -> anyhow::Result<usize> {

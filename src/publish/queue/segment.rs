@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// The size of a segment file in bytes; a record that is larger gets a file of its own.
 pub(super) const SIZE: usize = 256 * 1024;
+/// The most bytes of a file that is read: more than the largest message takes, with the longest topic.
+pub(super) const LARGEST: u64 = 512 * 1024;
 /// The first bytes of every segment file. The digit is the version of the format.
 pub(super) const HEADER: &[u8; 16] = b"emotiond queue 1";
 

@@ -284,7 +284,7 @@ impl Windows {
             let passed = step - self.cursor;
             match &self.held {
                 Some((faces, until)) if *until > self.cursor => {
-                    self.current.observe(passed, faces, self.settings.ambiguous)
+                    self.current.observe(passed, faces, self.settings.ambiguous);
                 }
                 _ => self.current.unobserved(passed, self.camera),
             }

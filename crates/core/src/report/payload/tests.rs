@@ -163,6 +163,7 @@ fn an_event_on_the_wire() {
         at: Moment::from_millis(98_765),
         value: Some(0.612_34),
         lasted: Duration::from_millis(2_040),
+        published: true,
     };
     let message = encoder().event(&event, &stamp());
     assert_eq!(message.topic, Topic::Event("smile".to_owned()));
