@@ -87,7 +87,7 @@ fn titled(title: &str) -> Block<'static> {
 
 /// The names of the devices, that of the shown one turned out.
 fn tabs(page: &Page) -> Paragraph<'_> {
-    let mut spans = vec![Span::raw("emotiond  ").bold()];
+    let mut spans = vec![Span::raw("emotiond watch  ").bold()];
     for name in page.devices.keys() {
         let style =
             if *name == page.shown { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
