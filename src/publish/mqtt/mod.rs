@@ -4,6 +4,7 @@ mod diagnosis;
 #[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub mod inbox;
+pub mod probe;
 mod session;
 mod tls;
 pub mod watch;
@@ -22,6 +23,7 @@ use crate::publish::queue::disk_worker::DiskWorker;
 use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
 use crate::publish::{Counters, Publisher};
+pub use diagnosis::Diagnosis;
 use emotiond_core::report::payload::Message;
 use inbox::{CommandSink, Inbox};
 use session::{LARGEST_MESSAGE, Refused, SessionWorker, Shared};
