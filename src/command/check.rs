@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::capture::Context;
 use crate::capture::frame::decode::decode;
+use crate::capture::v4l2::csi;
+use crate::capture::{Context, SourceAccess, SourceError};
 use crate::command::cli::ConfigArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
@@ -76,7 +77,15 @@ fn models(settings: &Settings) -> anyhow::Result<String> {
 
 fn camera(settings: &Settings) -> anyhow::Result<String> {
     let context = Context::new(Arc::new(SystemClock::new()));
-    let mut source = settings.camera.clone().opener(context)()?;
+    let is_camera = matches!(settings.camera.access(), SourceAccess::Devices);
+    let mut source =
+        settings.camera.clone().opener(context)().map_err(|error| match csi::advice(&csi::ports()) {
+            // Of the port itself the error says it.
+            Some(advice) if is_camera && !matches!(error, SourceError::Unsupported { .. }) => {
+                anyhow::anyhow!("{error}; {advice}")
+            }
+            _ => error.into(),
+        })?;
     let frame = source.next()?;
     let mut picture = image::RgbImage::new(0, 0);
     decode(&frame, &mut picture)?;

@@ -15,6 +15,7 @@ mod cycles;
 mod faults;
 mod frames;
 mod guest;
+mod several;
 mod supervised;
 
 use std::time::Duration;

@@ -28,7 +28,7 @@ StandardError=append:/run/emotiond.log
 WatchdogSec=20
 ";
 
-const DRIVER: &str = "
+pub const DRIVER: &str = "
 [Unit]
 DefaultDependencies=no
 [Service]
@@ -43,7 +43,7 @@ fn prepare(root: &Path) {
     for file in ["emotiond.service", "emotiond.sysusers.conf"] {
         fs::copy(shipped.join(file), root.join(file)).unwrap();
     }
-    fs::write(root.join("emotiond.conf"), DROP_IN).unwrap();
+    fs::write(root.join("emotiond.service.conf"), DROP_IN).unwrap();
     fs::write(root.join("driver.service"), DRIVER).unwrap();
     fs::write(root.join("driver.sh"), include_str!("driver.sh")).unwrap();
     preload::build(root);
