@@ -262,11 +262,14 @@ fn discovery_is_sent_at_every_connection_and_at_home_assistants_birth() {
     let announced = Announced {
         prefix: "homeassistant",
         device: &settings.device,
+        id: &settings.device,
         window: Duration::from_secs(10),
         health_interval: Duration::from_secs(60),
         expressions: &Expression::ALL,
         valence_arousal: true,
+        action_units: &[],
         facing: true,
+        temperature: false,
         triggers: &["smile".into()],
         commands: true,
     };

@@ -33,6 +33,7 @@ pub(super) fn check(file: &raw::File) -> Result<()> {
         ("mqtt.listen", mqtt.listen.as_deref(), ADDRESS),
         ("mqtt.username", mqtt.username.as_deref(), ACCOUNT),
         ("home_assistant.prefix", Some(&home_assistant.prefix), ACCOUNT),
+        ("home_assistant.id", home_assistant.id.as_deref(), NAME),
     ] {
         text.map_or(Ok(()), |text| checked(key, text, most))?;
     }
@@ -94,6 +95,7 @@ mod tests {
             ("mqtt", "password_file", 4096),
             ("mqtt", "client_key_file", 4096),
             ("home_assistant", "prefix", 256),
+            ("home_assistant", "id", 64),
         ] {
             let head = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
             let error = outcome(&format!("{head}{key} = \"{}\"", "x".repeat(300_000))).unwrap_err();

@@ -93,6 +93,8 @@ pub struct HomeAssistantSettings {
     pub discovery: bool,
     /// The first level of Home Assistant's topics.
     pub prefix: String,
+    /// By what Home Assistant knows the device; its name if there is none.
+    pub id: Option<DeviceName>,
 }
 
 /// Everything the daemon needs to know, checked.
@@ -114,6 +116,8 @@ pub struct Settings {
     pub window: Duration,
     /// Time constant of the smoothing.
     pub smoothing: Duration,
+    /// The probability that one expression has to reach for a face not to count as ambiguous, 0..=1.
+    pub ambiguous: f64,
     /// Site and law.
     pub privacy: PrivacySettings,
     /// The broker. Home Assistant's announcement is made later, when the models are known.

@@ -46,7 +46,8 @@ struct Mark {
 
 struct Counts {
     totals: Totals,
-    camera: CameraState,
+    /// `None` until vision has been told.
+    camera: Option<CameraState>,
     /// The oldest first; never empty.
     marks: VecDeque<Mark>,
 }
@@ -60,11 +61,11 @@ impl Status {
     pub fn new(now: Instant) -> Self {
         let totals = Totals::default();
         let marks = [Mark { at: now, totals, peaks: Timing::default() }].into();
-        Self(Mutex::new(Counts { totals, camera: CameraState::Lost, marks }))
+        Self(Mutex::new(Counts { totals, camera: None, marks }))
     }
 
-    /// Adds what has happened since the last call.
-    pub fn add(&self, now: Instant, news: &Totals, camera: CameraState) {
+    /// Adds what has happened since the last call. The camera's state stays as it is where none is given.
+    pub fn add(&self, now: Instant, news: &Totals, camera: Option<CameraState>) {
         let mut counts = self.lock();
         let newest = counts.marks.back().expect("never empty").at;
         if now.saturating_duration_since(newest) >= MARK {
@@ -79,12 +80,12 @@ impl Status {
         counts.totals.losses.dropped += news.losses.dropped;
         counts.totals.losses.corrupt += news.losses.corrupt;
         counts.totals.timing.merge(&news.timing);
-        counts.camera = camera;
+        counts.camera = camera.or(counts.camera);
     }
 
-    /// The counters of the whole life of the process, and the camera's state.
+    /// The counters of the whole life of the process, and the camera's state once it is known.
     #[must_use]
-    pub fn totals(&self) -> (Totals, CameraState) {
+    pub fn totals(&self) -> (Totals, Option<CameraState>) {
         let counts = self.lock();
         (counts.totals, counts.camera)
     }
@@ -125,7 +126,7 @@ mod tests {
     fn whoever_reads_takes_nothing_away() {
         let start = Instant::now();
         let status = Status::new(start);
-        status.add(start, &frames(10, 4), CameraState::Ok);
+        status.add(start, &frames(10, 4), Some(CameraState::Ok));
         let later = start + Duration::from_secs(2);
         let read = || (status.recent(later).captured, status.recent(later).timing, status.totals());
         assert_eq!(read(), read());
@@ -138,8 +139,8 @@ mod tests {
         let start = Instant::now();
         let status = Status::new(start);
         let at = |second| start + Duration::from_secs(second);
-        status.add(at(0), &frames(1, 900), CameraState::Ok);
-        (1..=300).for_each(|second| status.add(at(second), &frames(5, 20), CameraState::Ok));
+        status.add(at(0), &frames(1, 900), Some(CameraState::Ok));
+        (1..=300).for_each(|second| status.add(at(second), &frames(5, 20), Some(CameraState::Ok)));
         let recent = status.recent(at(300));
         assert!((60.0..=70.0).contains(&recent.seconds), "{}", recent.seconds);
         assert!((recent.captured as f64 / recent.seconds - 5.0).abs() < 0.2);

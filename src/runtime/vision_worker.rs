@@ -53,7 +53,7 @@ impl VisionWorker {
     /// Runs until the mailbox ends, inference fails, or the daemon has gone. The window that is open then is closed and
     /// handed on, whatever the reason.
     pub fn run(mut self) {
-        let mut seen = None;
+        let (mut seen, mut camera_known) = (None, false);
         let ended = loop {
             let mut ended = None;
             match self.mailbox.take(TICK) {
@@ -63,7 +63,10 @@ impl VisionWorker {
                         ended = Some(Err(error));
                     }
                 }
-                Some(Item::State(at, state)) => self.vision.camera_changed(at, state),
+                Some(Item::State(at, state)) => {
+                    self.vision.camera_changed(at, state);
+                    camera_known = true;
+                }
                 Some(Item::Ended(ending)) => {
                     if let (Some(nominal), Ending::Source(at, _)) = (&self.nominal, &ending) {
                         // The last frame of a recording stands for its share of time too.
@@ -73,7 +76,7 @@ impl VisionWorker {
                 }
                 None => {}
             }
-            self.count();
+            self.count(camera_known);
             let outcomes = self.vision.advance(self.clock.now());
             if !send(&self.events, outcomes) {
                 break None;
@@ -108,12 +111,14 @@ impl VisionWorker {
         }
     }
 
-    fn count(&mut self) {
+    /// Adds to the counters. Before the first word of the capture worker nobody knows what the camera does.
+    fn count(&mut self, camera_known: bool) {
         let (mut losses, captured) = self.mailbox.take_counts();
         self.vision.lost(self.clock.now(), losses);
         losses.corrupt += self.vision.take_corrupt();
         let timing = self.vision.take_timing();
-        self.status.add(Instant::now(), &Totals { captured, losses, timing }, self.vision.camera());
+        let camera = camera_known.then(|| self.vision.camera());
+        self.status.add(Instant::now(), &Totals { captured, losses, timing }, camera);
     }
 }
 

@@ -18,14 +18,13 @@ ExecStart=/opt/emotiond/bin/emotiond run --config /etc/emotiond/%i.toml
 StandardError=append:/run/%i.log
 ";
 
-/// One small network, so that an emulated processor has enough for two.
+/// The detector alone, so that an emulated processor has enough for two.
 fn config(name: &str, camera: &str) -> String {
-    let config = CONFIG
+    CONFIG
         .replace("\"home\"", "\"education\"")
         .replace("\"guest\"", &format!("\"{name}\""))
         .replace("/dev/video0", camera)
-        .replace("rate = 1.0", "rate = 0.5");
-    format!("{config}[models]\ndetector = \"blazeface-short\"\n")
+        .replace("rate = 1.0", "rate = 0.5")
 }
 
 fn prepare(root: &Path) {

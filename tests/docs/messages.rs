@@ -92,6 +92,7 @@ fn every_field_of_an_event_is_documented() {
         at: Moment::ZERO,
         value: None,
         lasted: Duration::ZERO,
+        published: true,
     };
     let stamp = Stamp { now: Moment::ZERO, wall: jiff::Timestamp::UNIX_EPOCH, synchronized: false };
     assert_fields("event", &fields(&encoder().event(&event, &stamp)));
@@ -161,6 +162,8 @@ fn the_topics_are_those_of_the_program() {
         Topic::Event("<trigger>".to_owned()),
         Topic::Health,
         Topic::PauseState,
+        Topic::CameraState,
+        Topic::TriggerState("<trigger>".to_owned()),
         Topic::Response("<request>".to_owned()),
     ];
     // Fails to compile when there is another topic, which then belongs into the list above.
@@ -172,6 +175,8 @@ fn the_topics_are_those_of_the_program() {
             | Topic::Event(_)
             | Topic::Health
             | Topic::PauseState
+            | Topic::CameraState
+            | Topic::TriggerState(_)
             | Topic::Response(_) => {}
         }
     }

@@ -69,7 +69,9 @@ impl Outgoing {
             Topic::Summary => Worth::Summary,
             Topic::Event(_) => Worth::Event,
             Topic::Health | Topic::Response(_) => Worth::Passing,
-            Topic::Status | Topic::Info | Topic::PauseState => Worth::State,
+            Topic::Status | Topic::Info | Topic::PauseState | Topic::CameraState | Topic::TriggerState(_) => {
+                Worth::State
+            }
         };
         Self {
             topic: message.topic.path(device),
@@ -92,6 +94,11 @@ impl Outgoing {
     /// A retained message on a topic of another's tree (Home Assistant's discovery).
     pub fn state(topic: String, body: String) -> Self {
         Self { topic, body, retained: true, worth: Worth::State, mark: SpoolMark::default() }
+    }
+
+    /// A message of the moment on such a topic.
+    pub fn passing(topic: String, body: String) -> Self {
+        Self { topic, body, retained: false, worth: Worth::Passing, mark: SpoolMark::default() }
     }
 }
 
@@ -136,7 +143,10 @@ impl Outbox {
             if !self.connected {
                 return; // announced at the next connection
             }
-            let unsent = self.waiting.iter_mut().find(|waiting| waiting.topic == message.topic);
+            let unsent = self
+                .waiting
+                .iter_mut()
+                .find(|waiting| waiting.worth == Worth::State && waiting.topic == message.topic);
             match unsent {
                 Some(older) => older.body = message.body,
                 None => self.waiting.push_back(message),

@@ -58,3 +58,16 @@ pub enum CameraState {
     /// Closed on request.
     Paused,
 }
+
+impl CameraState {
+    /// The word for it on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Blind => "blind",
+            Self::Lost => "lost",
+            Self::Paused => "paused",
+        }
+    }
+}

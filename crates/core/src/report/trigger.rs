@@ -76,6 +76,9 @@ pub struct TriggerEvent {
     pub value: Option<f64>,
     /// How long the condition has been met.
     pub lasted: Duration,
+    /// Whether it is an event on the wire; false for the end of a trigger that publishes none, which is a change of the
+    /// trigger's state and nothing more.
+    pub published: bool,
 }
 
 /// All triggers of a run.
@@ -107,7 +110,7 @@ impl Triggers {
         Self { triggers, max_gap, last: None }
     }
 
-    /// The events that one frame brings. Without a frame (camera lost, blind, paused) call it with
+    /// The events that one frame brings, those included that change a trigger's state alone. Without a frame (camera lost, blind, paused) call it with
     /// [`Signals::none`], so that what was going on ends.
     pub fn update(&mut self, at: Moment, signals: &Signals) -> Vec<TriggerEvent> {
         let at = self.last.map_or(at, |last| last.max(at));
@@ -133,7 +136,7 @@ impl Trigger {
                 return None;
             }
             self.silent_until = at + self.settings.cooldown;
-            return self.settings.end.then(|| self.event(Phase::End, at, value, since));
+            return Some(self.event(Phase::End, at, value, since));
         }
         let since = *self.since.get_or_insert(at);
         let due = at - since >= self.settings.hold && at >= self.silent_until;
@@ -158,7 +161,8 @@ impl Trigger {
     fn event(&self, phase: Phase, at: Moment, value: Option<f64>, since: Moment) -> TriggerEvent {
         let TriggerSettings { name, signal, .. } = &self.settings;
         let (name, signal) = (name.clone(), signal.clone());
-        TriggerEvent { name, signal, phase, at, value, lasted: at - since }
+        let published = phase == Phase::Start || self.settings.end;
+        TriggerEvent { name, signal, phase, at, value, lasted: at - since, published }
     }
 }
 

@@ -77,7 +77,19 @@ fn the_cool_down_silences_the_next_start_until_it_is_over() {
 fn without_a_value_what_was_going_on_ends() {
     assert_eq!(play(smile(), 1000, &[0.9, 0.9, 0.9, f32::NAN]), [(Phase::Start, 2000), (Phase::End, 3000)]);
     let quiet = TriggerSettings { end: false, ..smile() };
-    assert_eq!(play(quiet, 1000, &[0.9, 0.9, 0.9, f32::NAN]), [(Phase::Start, 2000)]);
+    let values = [0.9, 0.9, 0.9, f32::NAN];
+    assert_eq!(play(quiet.clone(), 1000, &values), [(Phase::Start, 2000), (Phase::End, 3000)]);
+    // The end of such a trigger changes its state and is no event.
+    let mut triggers = Triggers::new(vec![quiet], Duration::from_millis(2000));
+    let published = |event: TriggerEvent| (event.phase, event.published);
+    let mut events = Vec::new();
+    for at in [0, 1000, 2000] {
+        events.extend(
+            triggers.update(ms(at), &Signals::of(&analysis(&[0.9]), &OPEN)).into_iter().map(published),
+        );
+    }
+    events.extend(triggers.update(ms(3000), &Signals::none()).into_iter().map(published));
+    assert_eq!(events, [(Phase::Start, true), (Phase::End, false)]);
 }
 
 #[test]
