@@ -1,5 +1,6 @@
 //! A streaming V4L2 camera.
 
+pub mod csi;
 mod device;
 pub mod list;
 mod mode;

@@ -11,8 +11,8 @@ use super::table::Finding;
 use crate::capture::frame::blur::blur;
 use crate::capture::frame::decode::decode;
 use crate::capture::frame::luma::Luma;
-use crate::capture::v4l2::list;
-use crate::capture::{CameraSettings, Context, FrameSource, SourceError, Spec};
+use crate::capture::v4l2::{csi, list};
+use crate::capture::{CameraSettings, Context, FrameSource, SourceAccess, SourceError, Spec};
 use crate::host::clock::SystemClock;
 
 /// For so long after the first picture a camera may set its exposure before the picture is judged, ...
@@ -41,7 +41,16 @@ struct Sight {
 pub fn camera(settings: &CameraSettings) -> Finding {
     match look(settings) {
         Ok(sight) => judge(&sight, &driver(settings)),
-        Err(error) => Finding::error("camera", &error, "`emotiond cameras` lists those there are"),
+        Err(error) => {
+            // Of a port that was opened by mistake the error says it itself.
+            let port = matches!(settings.access(), SourceAccess::Devices)
+                && !matches!(error.downcast_ref(), Some(SourceError::Unsupported { .. }));
+            let error = match csi::advice(&csi::ports()).filter(|_| port) {
+                Some(advice) => anyhow::anyhow!("{error:#}; {advice}"),
+                None => error,
+            };
+            Finding::error("camera", &error, "`emotiond cameras` lists those there are")
+        }
     }
 }
 
