@@ -227,7 +227,9 @@ mod tests {
     #[test]
     fn answers_what_it_knows_in_the_format_that_is_asked_for() {
         let board = Arc::new(Board::default());
-        let listener = MetricsListener::start(listen("127.0.0.1:0".parse().unwrap()).unwrap(), Arc::clone(&board)).unwrap();
+        let listener =
+            MetricsListener::start(listen("127.0.0.1:0".parse().unwrap()).unwrap(), Arc::clone(&board))
+                .unwrap();
         let get = |path: &str, more: &str| {
             ask(listener.address(), &format!("GET {path} HTTP/1.1\r\nHost: a\r\n{more}\r\n"))
         };
@@ -254,7 +256,8 @@ mod tests {
     fn a_client_that_sends_too_much_or_nothing_is_let_go_and_others_are_served() {
         let board = Arc::new(Board::default());
         board.post(Snapshot::default(), None);
-        let listener = MetricsListener::start(listen("127.0.0.1:0".parse().unwrap()).unwrap(), board).unwrap();
+        let listener =
+            MetricsListener::start(listen("127.0.0.1:0".parse().unwrap()).unwrap(), board).unwrap();
         let silent = TcpStream::connect(listener.address()).unwrap();
         let mut giant = TcpStream::connect(listener.address()).unwrap();
         let _cut = giant.write_all(&[b'x'; 100_000]);

@@ -20,8 +20,8 @@ use crate::publish;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
-use metering::Metering;
 use daemon::{Daemon, Next, signals};
+use metering::Metering;
 use session::Session;
 use systemd::Supervisor;
 

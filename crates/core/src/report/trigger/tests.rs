@@ -146,7 +146,12 @@ fn privacy_silences_emotion_and_leaves_the_count() {
 
 /// Visits by their tracks, after a frame that shows some of them.
 fn visited(visits: &mut Visits, at: u64, tracks: &[u64], policy: &Policy) -> Signals {
-    let face = |track: &u64| Observation { track: TrackId(*track), facing: true, scores: None, reading: Reading::No };
+    let face = |track: &u64| Observation {
+        track: TrackId(*track),
+        facing: true,
+        scores: None,
+        reading: Reading::No,
+    };
     let faces = tracks.iter().map(face).collect();
     let analysis = FrameAnalysis { at: ms(at), faces, skipped: Skipped::default() };
     visits.frame(&analysis);

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::reading::Reading;
 use crate::report::observation::{CameraState, Observation, Skipped};
 use crate::report::policy::Site;
+use crate::report::reading::Reading;
 use crate::report::summary::{Summary, SummarySettings, Windows};
 
 fn ms(ms: u64) -> Moment {
