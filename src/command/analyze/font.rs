@@ -68,7 +68,7 @@ pub fn write(picture: &mut RgbImage, text: &str, (x, y): (i64, i64), scale: u32,
     for (place, letter) in text.chars().enumerate() {
         let letter = letter.to_ascii_uppercase();
         let rows = LETTERS.iter().find(|(known, _)| *known == letter).map_or(&OTHER, |(_, rows)| rows);
-        let left = x + (place as u32 * (LETTER.0 + 1) * scale) as i64;
+        let left = x + i64::from(place as u32 * (LETTER.0 + 1) * scale);
         for (row, bits) in rows.iter().enumerate() {
             for column in (0..LETTER.0).filter(|column| bits >> (LETTER.0 - 1 - column) & 1 == 1) {
                 let corner = (left + i64::from(column * scale), y + i64::from(row as u32 * scale));

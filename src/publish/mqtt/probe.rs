@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    Client, Connection, Event, MqttOptions, NetworkOptions, Packet, QoS, RecvTimeoutError, SubscribeFilter,
+    Client, Connection, Event, MqttOptions, NetworkOptions, Packet, QoS, SubscribeFilter,
     SubscribeReasonCode, Transport,
 };
 
@@ -143,10 +143,7 @@ fn probe_id(device: &DeviceName) -> String {
 /// The next event; `None` when the time is over.
 fn next(connection: &mut Connection, deadline: Instant) -> Option<Result<Event, rumqttc::ConnectionError>> {
     let left = deadline.saturating_duration_since(Instant::now());
-    match connection.recv_timeout(left) {
-        Ok(event) => Some(event),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    connection.recv_timeout(left).ok()
 }
 
 fn failed(
