@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CROSS_CONFIG := cross.toml
 
-.PHONY: help setup setup-test build demo test test-all test-fast test-ha home-assistant-app install uninstall bench clean
+.PHONY: help setup setup-test build demo test test-all test-fast test-ha home-assistant-app install uninstall bench sbom reproduce clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ home-assistant-app: build ## What Home Assistant OS builds its app from, in targ
 
 bench: setup ## Run the benchmarks
 	cargo bench --locked
+
+sbom: ## Write the list of all that the program is made of: CycloneDX, target/emotiond.cdx.json
+	@scripts/sbom
+
+reproduce: setup ## Build the release binary twice in different folders and compare them byte by byte
+	@scripts/reproduce
 
 clean: ## Remove what was built
 	cargo clean

@@ -316,6 +316,64 @@ fn a_damaged_or_huge_picture_ends_with_65_and_without_a_count_of_faces() {
     assert!(text(&output.stderr).contains("it is a device"), "{}", text(&output.stderr));
 }
 
+/// What a picture may take in all, MiB: SECURITY.md and `scripts/attack` name the same figure.
+const MOST_FOR_A_PICTURE: u64 = 450;
+
+/// The highest resident memory of `analyze` on a picture, in MiB.
+fn peak_of_analyze(picture: &Path) -> u64 {
+    let mut child =
+        emotiond().arg("analyze").arg(picture).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut highest = 0;
+    let ended = loop {
+        // It only rises, and the network runs after the picture has been decoded: no look comes too late.
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
+        highest = highest.max(peak.map_or(0, |kib| kib.parse::<u64>().unwrap() / 1024));
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(2)); // between two looks
+    };
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(ended.success(), "{}: {log}", picture.display());
+    highest
+}
+
+#[test]
+fn the_costliest_pictures_that_are_allowed_take_a_bounded_amount_of_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let jpeg = |name: &str, (width, height): (u16, u16), progressive: bool| {
+        let mut bytes = Vec::new();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 90);
+        encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_1_1);
+        encoder.set_progressive(progressive);
+        let pixels = vec![100; usize::from(width) * usize::from(height) * 3];
+        encoder.encode(&pixels, width, height, jpeg_encoder::ColorType::Rgb).unwrap();
+        // Lying on its side, and with comments up to the largest file: each of them costs a copy.
+        let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let exif = [&[0xff, 0xe1, 0, 8 + tiff.len() as u8], b"Exif\0\0".as_slice(), tiff].concat();
+        let comment = [&[0xff, 0xfe, 0xff, 0xff], vec![b'x'; 0xffff - 2].as_slice()].concat();
+        let room = (emotiond::capture::picture::LARGEST as usize - bytes.len() - exif.len()) / comment.len();
+        let whole = [&bytes[..2], &exif, &comment.repeat(room), &bytes[2..]].concat();
+        std::fs::write(path(name), whole).unwrap();
+    };
+    jpeg("baseline.jpg", (8000, 6000), false);
+    jpeg("progressive.jpg", (5000, 4000), true);
+    // The most pixels of 16 bits and an alpha channel, and of those that are decoded in place.
+    let deep = image::ImageBuffer::from_pixel(4500, 4000, image::Rgba([1000_u16; 4]));
+    image::DynamicImage::from(deep).save(path("deep.png")).unwrap();
+    image::RgbImage::new(8000, 6000).save(path("plain.png")).unwrap();
+    for name in ["baseline.jpg", "progressive.jpg", "deep.png", "plain.png"] {
+        let peak = peak_of_analyze(&path(name));
+        // Not `eprintln`, which the test harness would keep to itself.
+        std::io::stderr().write_all(format!("analyze {name}: {peak} MiB at most\n").as_bytes()).unwrap();
+        assert!((60..=MOST_FOR_A_PICTURE).contains(&peak), "{name}: {peak} MiB");
+    }
+}
+
 #[test]
 fn what_cannot_work_ends_with_the_exit_code_that_says_so() {
     let folder = tempfile::tempdir().unwrap();

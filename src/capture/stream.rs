@@ -4,6 +4,8 @@
 //! when it is opened again is older than the request to look, and is thrown away.
 
 mod assembler;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -3,8 +3,6 @@
 //! All stages run in turn within one loop, so that whatever else the machine does hits them alike, and CPU time of
 //! this thread is counted, not time on the wall.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -24,11 +22,9 @@ use crate::exit::{Code, Failure, OrExit as _};
 use crate::inference::Network;
 use crate::inference::manifest::Manifest;
 use crate::vision::Vision;
-use crate::vision::detect::{self, FaceDetector};
 use crate::vision::emotion::Flip;
 use crate::vision::models;
 use emotiond_core::Moment;
-use emotiond_core::geometry::Face;
 
 /// Size of the frame that is timed: what the daemon asks a camera for.
 const SIZE: (u32, u32) = (640, 480);
@@ -42,7 +38,7 @@ struct Report {
     faces: usize,
     /// JPEG to RGB, bare.
     decode_ms: f64,
-    /// Each network of the detector that runs on this frame, bare.
+    /// The detector's network, bare.
     detector_invoke_ms: f64,
     /// Detection: scaling, network, decoding of boxes, suppression.
     detect_ms: f64,
@@ -81,11 +77,10 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     let mut frame = encode(picture)?;
     let mut models = models::open(&settings.models, settings.privacy.policy.emotion)?;
     let pipeline_models = models::open(&settings.models, settings.privacy.policy.emotion)?;
-    let (mut networks, mut detector) = Bare::open(settings)?;
+    let mut networks = Bare::open(settings)?;
     let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
     decoder.decode(&frame, &mut decoded)?;
-    let faces = detector.detect(&decoded)?;
-    networks.detectors()?;
+    let faces = models.detector.detect(&decoded)?;
     let mut vision =
         Vision::new(pipeline_models.detector, pipeline_models.emotion, settings.vision(), Moment::ZERO);
     let mut report = Report { faces: faces.len(), ..Report::default() };
@@ -95,8 +90,8 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     for round in 0..WARM_UP + frames {
         let mut sample = [Duration::ZERO; 6];
         sample[0] = cpu(|| decoder.decode(&frame, &mut decoded).map_err(Into::into))?;
-        sample[2] = cpu(|| detector.detect(&decoded).map(drop))?;
-        sample[1] = cpu(|| networks.detectors())?;
+        sample[2] = cpu(|| models.detector.detect(&decoded).map(drop))?;
+        sample[1] = cpu(|| Ok(networks.detector.invoke()?))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
             sample[3] = cpu(|| networks.emotion())?;
             sample[4] = cpu(|| model.read(&decoded, face, Flip::Mirrored).map(drop))?;
@@ -141,62 +136,18 @@ fn encode(picture: &RgbImage) -> anyhow::Result<Frame> {
 
 /// The networks without anything around them.
 struct Bare {
-    detectors: Vec<(Network, Runs)>,
+    detector: Network,
     emotion: Option<Network>,
 }
 
-/// How often a network of the detector ran that has not been run bare yet.
-type Runs = Arc<AtomicU32>;
-
-/// One network of the detector, its runs counted.
-struct Counted {
-    detector: Box<dyn FaceDetector>,
-    runs: Runs,
-}
-
-impl FaceDetector for Counted {
-    fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        self.detector.detect(picture)
-    }
-
-    fn restart(&mut self) {
-        self.detector.restart();
-    }
-
-    fn scrub(&mut self) {
-        self.detector.scrub();
-    }
-}
-
 impl Bare {
-    /// The bare networks, and the detector that counts how often each of its own would run.
-    fn open(settings: &Settings) -> anyhow::Result<(Self, Box<dyn FaceDetector>)> {
-        let folder = &settings.models.directory;
-        let mut runs = Vec::new();
-        let (detector, manifests) = detect::open_wrapped(folder, &settings.models.detector, |detector| {
-            let counter = Runs::default();
-            runs.push(Arc::clone(&counter));
-            Counted { detector, runs: counter }
-        })?;
-        let networks = manifests.into_iter().map(Network::load).collect::<Result<Vec<_>, _>>()?;
-        let emotion = if settings.privacy.policy.emotion {
-            let path = models::manifest_path(folder, &settings.models.emotion);
-            Some(Network::load(Manifest::read(&path)?)?)
-        } else {
-            None
+    fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let network = |name: &str| -> anyhow::Result<Network> {
+            let path = models::manifest_path(&settings.models.directory, name);
+            Ok(Network::load(Manifest::read(&path)?)?)
         };
-        Ok((Self { detectors: networks.into_iter().zip(runs).collect(), emotion }, detector))
-    }
-
-    /// Runs each network of the detector as often as it ran since the last call.
-    fn detectors(&mut self) -> anyhow::Result<()> {
-        for (network, runs) in &mut self.detectors {
-            for _ in 0..runs.swap(0, Ordering::Relaxed) {
-                network.invoke()?;
-            }
-        }
-        Ok(())
+        let emotion = settings.privacy.policy.emotion.then(|| network(&settings.models.emotion));
+        Ok(Self { detector: network(&settings.models.detector)?, emotion: emotion.transpose()? })
     }
 
     fn emotion(&mut self) -> anyhow::Result<()> {

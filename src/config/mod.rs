@@ -117,6 +117,8 @@ pub struct Settings {
     pub window: Duration,
     /// Time constant of the smoothing.
     pub smoothing: Duration,
+    /// The probability that one expression has to reach for a face not to count as ambiguous, 0..=1.
+    pub ambiguous: f64,
     /// Site and law.
     pub privacy: PrivacySettings,
     /// The broker. Home Assistant's announcement is made later, when the models are known.

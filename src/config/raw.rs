@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use emotiond_core::report::policy::Site;
+use emotiond_core::report::summary::SummarySettings;
 use serde::{Deserialize, Deserializer};
 
 use crate::publish::settings::MqttSettings;
@@ -93,11 +94,16 @@ impl Default for FacesTable {
 pub(super) struct SummaryTable {
     pub window: Span,
     pub smoothing: Span,
+    pub ambiguous: f64,
 }
 
 impl Default for SummaryTable {
     fn default() -> Self {
-        Self { window: Span(Duration::from_secs(10)), smoothing: Span(Duration::from_secs(1)) }
+        Self {
+            window: Span(Duration::from_secs(10)),
+            smoothing: Span(Duration::from_secs(1)),
+            ambiguous: SummarySettings::default().ambiguous,
+        }
     }
 }
 

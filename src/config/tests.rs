@@ -161,6 +161,26 @@ fn emotion_is_forbidden_in_education_and_at_work_unless_a_reason_is_given() {
 }
 
 #[test]
+fn topics_of_the_embedded_broker_are_filters_few_and_its_own() {
+    let topics =
+        |topics: &str| format!("site = \"home\"\n[mqtt]\nurl = \"embedded\"\nembedded_topics = [{topics}]\n");
+    let accepted = parse(&topics("\"kitchen/#\", \"+/door\", \"#\"")).unwrap();
+    assert_eq!(accepted.mqtt.embedded_topics, ["kitchen/#", "+/door", "#"]);
+    for wrong in ["a/#/b", "a+/b", "", "a#", "kitchen/+door", "x\\u0000"] {
+        let refusal = refusal(&topics(&format!("\"{wrong}\"")));
+        assert!(refusal.contains("`mqtt.embedded_topics`") && refusal.contains("\"kitchen/#\""), "{refusal}");
+    }
+    let many: Vec<_> = (0..=1000).map(|number| format!("\"t/{number}\"")).collect();
+    let refusal_of_many = refusal(&topics(&many.join(", ")));
+    assert!(
+        refusal_of_many.contains("has 1001 filters") && refusal_of_many.contains("at most"),
+        "{refusal_of_many}"
+    );
+    let elsewhere = topics("\"t/#\"").replace("embedded\"", "mqtt://broker\"");
+    assert!(refusal(&elsewhere).contains("is for the embedded broker"));
+}
+
+#[test]
 fn an_embedded_broker_that_others_can_reach_asks_for_credentials() {
     let open = "site = \"home\"\n[mqtt]\nlisten = \"0.0.0.0:1883\"\n";
     assert!(refusal(open).contains("password_file"));
@@ -224,6 +244,15 @@ fn a_missing_file_is_named_with_the_remedy() {
         message.contains("/nonexistent/emotiond.toml") && message.contains("emotiond config"),
         "{message}"
     );
+}
+
+#[test]
+fn a_detector_of_earlier_versions_is_refused_with_the_remedy() {
+    for name in ["auto", "blazeface-short", "blazeface-back"] {
+        let message = refusal(&format!("site = \"home\"\n[models]\ndetector = \"{name}\"\n"));
+        assert!(message.contains(name) && message.contains("leave the key out"), "{message}");
+    }
+    assert!(parse("site = \"home\"\n[models]\ndetector = \"./blazeface-like.toml\"\n").is_ok());
 }
 
 #[test]

@@ -51,12 +51,13 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         publish: overrides.publish,
         models: ModelSettings {
             directory: file.models.directory.map_or_else(models_directory, Ok)?,
-            detector: file.models.detector,
+            detector: detector(file.models.detector)?,
             emotion: file.models.emotion,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
         window,
         smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
+        ambiguous: within("summary.ambiguous", summary.ambiguous, 0.0, 1.0)?,
         password_file: file.mqtt.password_file.clone(),
         mqtt: mqtt(file.mqtt, device.clone(), window)?,
         home_assistant: HomeAssistantSettings {
@@ -250,6 +251,16 @@ fn topic_prefix(prefix: String) -> Result<String> {
         "`home_assistant.prefix` is {prefix:?}; it is the start of a topic: letters, digits, '-', '_' and inner '/'"
     );
     Ok(prefix)
+}
+
+/// The detector's name or path, unless it is a name that earlier versions knew.
+fn detector(name: String) -> Result<String> {
+    ensure!(
+        name != "auto" && !name.starts_with("blazeface-"),
+        "`models.detector` is {name:?}, a BlazeFace detector of earlier versions, and emotiond has these no longer; \
+         leave the key out for \"emotiond-face\", which finds more faces at a lower cost"
+    );
+    Ok(name)
 }
 
 /// The models' folder of this installation: beside the program as packages put it, or of the source tree that

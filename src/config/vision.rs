@@ -19,6 +19,7 @@ impl Settings {
         let summary = SummarySettings {
             window: self.window,
             hold: SummarySettings::default().hold.max(three_frames),
+            ambiguous: self.ambiguous,
             policy: self.privacy.policy,
             ..SummarySettings::default()
         };

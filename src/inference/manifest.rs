@@ -45,7 +45,7 @@ pub struct Manifest {
 #[derive(Clone, Debug)]
 pub enum Task {
     /// Finding faces in a picture.
-    FaceDetector(Detector),
+    FaceDetector(YunetDetector),
     /// Reading emotion off the crop of a face.
     Emotion {
         /// How the face is cut out.
@@ -114,16 +114,6 @@ pub enum Align {
     None,
 }
 
-/// How a face detector's outputs are read, by the manifest's `decoder`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "decoder", rename_all = "lowercase")]
-pub enum Detector {
-    /// Anchors of the `BlazeFace` family.
-    Blazeface(BlazeFaceDetector),
-    /// Cells of the `YuNet` family.
-    Yunet(YunetDetector),
-}
-
 /// An anchor-free detector: each cell of each level gives 16 numbers, the logits of class and objectness, the box's
 /// centre and the logarithm of its size, and five points, all from the cell's corner in strides.
 #[derive(Clone, Debug, Deserialize)]
@@ -133,28 +123,6 @@ pub struct YunetDetector {
     pub strides: Vec<u32>,
     /// The tensor of each level, rows × columns × 16.
     pub outputs: Vec<OutputRef>,
-    /// The least score of a face, 0..=1.
-    pub min_score: f32,
-    /// Boxes overlapping by more than this (intersection over union) are one face.
-    pub overlap: f32,
-}
-
-/// A detector of the `BlazeFace` family: SSD with fixed anchors, boxes and six keypoints relative to them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BlazeFaceDetector {
-    /// Stride of each SSD layer in input pixels.
-    pub strides: Vec<u32>,
-    /// Anchors a layer puts on each of its cells: 2 where `MediaPipe` sets `interpolated_scale_aspect_ratio: 1`, else 1.
-    pub anchors_per_layer: usize,
-    /// The tensor of boxes and keypoints, anchors × 16.
-    pub boxes: OutputRef,
-    /// The tensor of scores before the sigmoid, anchors × 1.
-    pub scores: OutputRef,
-    /// What the regressed coordinates are divided by to become fractions of the input's side.
-    pub scale: f32,
-    /// Scores are clipped to ± this before the sigmoid.
-    pub score_clip: f32,
     /// The least score of a face, 0..=1.
     pub min_score: f32,
     /// Boxes overlapping by more than this (intersection over union) are one face.

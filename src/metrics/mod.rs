@@ -7,5 +7,5 @@
 mod listener;
 mod snapshot;
 
-pub use listener::{Board, MetricsListener};
+pub use listener::{Board, MetricsListener, listen};
 pub use snapshot::{LastWindow, Snapshot, StageHistogram};

@@ -1,6 +1,8 @@
 //! Where messages go: an MQTT broker or standard output.
 
 mod embedded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod home_assistant;
 pub mod mqtt;
 mod queue;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use emotiond_core::report::payload::Message;
 use home_assistant::Discovery;
 
-pub use embedded::is_topic_filter;
+pub use embedded::{is_topic_filter, listen};
 pub use queue::{Disk, Dropped};
 
 /// Beginnings of the targets of log records of the MQTT crates themselves, which log an error for every client that

@@ -1,15 +1,43 @@
 //! The settings of the MQTT publisher, their types and their defaults.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use crate::host::file;
 use emotiond_core::report::payload::DeviceName;
+
+/// A socket that listens already; it stays open as long as one of its clones. Two are equal if they are the same socket.
+#[derive(Clone, Debug)]
+pub struct OpenListener(Arc<TcpListener>);
+
+impl From<TcpListener> for OpenListener {
+    fn from(listener: TcpListener) -> Self {
+        Self(Arc::new(listener))
+    }
+}
+
+impl Deref for OpenListener {
+    type Target = TcpListener;
+
+    fn deref(&self) -> &TcpListener {
+        &self.0
+    }
+}
+
+impl PartialEq for OpenListener {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OpenListener {}
 
 /// Everything the publisher needs to know about a broker and how to speak with it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +53,8 @@ pub struct MqttSettings {
     pub tls: TlsSettings,
     /// Where the embedded broker listens; port 0 takes any free one. Used with [`Broker::Embedded`] only.
     pub embedded_listen: SocketAddr,
+    /// The socket that listens there, if it was opened before the process gave up listening; else the publisher opens it.
+    pub listener: Option<OpenListener>,
     /// Filters of topics that clients of the embedded broker may publish on, besides commands and Home Assistant's birth
     /// message. Those of this device are never among them.
     pub embedded_topics: Vec<String>,
@@ -58,6 +88,7 @@ impl MqttSettings {
             credentials: None,
             tls: TlsSettings::default(),
             embedded_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            listener: None,
             embedded_topics: Vec::new(),
             keep_alive: Self::KEEP_ALIVE,
             queue: Self::QUEUE,

@@ -1,6 +1,6 @@
 //! What the daemon shows to Prometheus: keeps the last window, and puts the numbers on the board every second.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use emotiond_core::report::payload::Health;
@@ -15,29 +15,26 @@ use crate::vision::StageTimes;
 #[derive(Default)]
 pub struct Metering {
     board: Arc<Board>,
-    /// The listener and the address that it was asked for.
-    listener: Option<(SocketAddr, MetricsListener)>,
+    listener: Option<MetricsListener>,
     windows: u64,
     window: LastWindow,
 }
 
 impl Metering {
-    /// Listens where the settings say, if anywhere; a listener that is there already stays.
+    /// Answers on a socket that was opened before the confinement.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
-    pub fn listen(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<()> {
-        if self.listener.as_ref().map(|(asked, _)| *asked) == wanted {
-            return Ok(());
-        }
-        // Before the other one, which may ask for the same port.
-        self.listener = None;
-        self.listener = wanted
-            .map(|address| {
-                Ok::<_, anyhow::Error>((address, MetricsListener::start(address, Arc::clone(&self.board))?))
-            })
-            .transpose()?;
+    /// If the system has no thread to give.
+    pub fn start(&mut self, socket: TcpListener) -> anyhow::Result<()> {
+        self.listener = Some(MetricsListener::start(socket, Arc::clone(&self.board))?);
         Ok(())
+    }
+
+    /// Closes the socket, if the settings want none any more.
+    pub fn keep(&mut self, wanted: Option<SocketAddr>) {
+        if wanted.is_none() {
+            self.listener = None;
+        }
     }
 
     /// Whether anybody can ask.

@@ -129,7 +129,6 @@ impl Vision {
         if state != CameraState::Ok {
             // Whoever is there when pictures come back may be somebody else.
             self.tracker.clear();
-            self.detector.restart();
             self.detector.scrub();
             if let Some(emotion) = &mut self.emotion {
                 emotion.scrub();

@@ -15,6 +15,7 @@ mod cycles;
 mod faults;
 mod frames;
 mod guest;
+mod inside;
 mod supervised;
 
 use std::time::Duration;

@@ -28,7 +28,7 @@ StandardError=append:/run/emotiond.log
 WatchdogSec=20
 ";
 
-const DRIVER: &str = "
+pub const DRIVER: &str = "
 [Unit]
 DefaultDependencies=no
 [Service]
@@ -38,20 +38,25 @@ StandardOutput=append:/tmp/w/driver.log
 StandardError=append:/tmp/w/driver.log
 ";
 
-fn prepare(root: &Path) {
+/// Puts the shipped unit and its user into a folder.
+pub fn units(folder: &Path) {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
     for file in ["emotiond.service", "emotiond.sysusers.conf"] {
-        fs::copy(shipped.join(file), root.join(file)).unwrap();
+        fs::copy(shipped.join(file), folder.join(file)).unwrap();
     }
+}
+
+fn prepare(root: &Path) {
+    units(root);
     fs::write(root.join("emotiond.conf"), DROP_IN).unwrap();
     fs::write(root.join("driver.service"), DRIVER).unwrap();
     fs::write(root.join("driver.sh"), include_str!("driver.sh")).unwrap();
     preload::build(root);
 }
 
-/// One small network, so that the emulated processor needs a second for a frame and not the watchdog's whole time.
+/// Without the emotion network, so that the emulated processor does not need the watchdog's whole time for a frame.
 fn config() -> String {
-    format!("{}[models]\ndetector = \"blazeface-short\"\n", CONFIG.replace("\"home\"", "\"education\""))
+    CONFIG.replace("\"home\"", "\"education\"")
 }
 
 fn a_face(summary: &Value) -> bool {

@@ -257,8 +257,8 @@ fn a_planted_leak_is_noticed_whatever_way_it_takes() {
     let detector = 256 * 192 * 3;
     let crop = pictures::crop_bytes();
     for (what, size, way, of, written) in [
-        ("input", detector, "raw", "input of emotiond-face", "raw"),
-        ("input", detector, "drip", "input of emotiond-face", "raw"),
+        ("input", detector, "raw", "input of the detector", "raw"),
+        ("input", detector, "drip", "input of the detector", "raw"),
         ("input", crop, "hex", "crop", "hex"),
         ("input", crop, "base64", "crop", "base64"),
         ("input", crop, "numbers", "crop", "numbers"),

@@ -50,7 +50,7 @@ pub struct Face {
     pub bounds: Rect,
     /// The detector's confidence, 0..=1.
     pub score: f32,
-    /// `BlazeFace`'s keypoints: the subject's right eye, left eye, nose tip, mouth centre, right and left ear tragion.
+    /// The subject's right eye, left eye, nose tip, centre of the mouth, right and left corner of the mouth.
     pub keypoints: [Point; 6],
 }
 

@@ -5,15 +5,14 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::{Activation, Crop, Detector, Head, Manifest, NetworkInput, OutputRef, Source, Task};
+use super::{Activation, Crop, Head, Manifest, NetworkInput, OutputRef, Source, Task, YunetDetector};
 
 /// The version of the manifest format that this program reads.
 const FORMAT: u32 = 1;
 /// The longest text and the most entries of a list, far beyond any manifest's: the texts go into messages and `info`.
 const LONGEST: usize = 1000;
-/// The most anchors of a detector: twenty times those of the published ones, and what a frame's time allows.
-const MOST_ANCHORS: u64 = 20_000;
 /// The bounds of `std`; `mean` is within the upper one of 0. Pixels are 0..=255, so no network needs more.
 const DEVIATIONS: RangeInclusive<f32> = 1e-4..=1e4;
 
@@ -34,7 +33,17 @@ pub(super) struct RawManifest {
     crop: Option<Crop>,
     #[serde(default, rename = "head")]
     heads: Vec<RawHead>,
-    detector: Option<Detector>,
+    detector: Option<DetectorTable>,
+}
+
+/// How a face detector's outputs are read, by the manifest's `decoder`.
+#[derive(Deserialize)]
+#[serde(tag = "decoder", rename_all = "lowercase")]
+enum DetectorTable {
+    /// Cells of the `YuNet` family.
+    Yunet(YunetDetector),
+    /// What earlier versions read.
+    Blazeface(IgnoredAny),
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
@@ -95,8 +104,7 @@ impl RawManifest {
                     return Err("a face_detector has neither [crop] nor [[head]]".to_owned());
                 }
                 let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
-                detector.check(&self.input)?;
-                Task::FaceDetector(detector)
+                Task::FaceDetector(detector.check(&self.input)?)
             }
             Kind::Emotion => {
                 if self.detector.is_some() {
@@ -190,40 +198,26 @@ impl Crop {
     }
 }
 
-impl Detector {
-    fn check(&self, input: &NetworkInput) -> Result<(), String> {
-        let (strides, min_score, overlap) = match self {
-            Self::Blazeface(detector) => {
-                let anchors = detector.anchors_per_layer;
-                if !(1..=8).contains(&anchors) {
-                    return Err(format!("[detector] anchors_per_layer = {anchors} is not in 1..=8"));
-                }
-                let cells =
-                    |stride: &u32| u64::from(input.width.div_ceil(*stride) * input.height.div_ceil(*stride));
-                let all = detector.strides.iter().filter(|stride| **stride > 0).map(cells).sum::<u64>()
-                    * anchors as u64;
-                if all > MOST_ANCHORS {
-                    return Err(format!("[detector] has {all} anchors; {MOST_ANCHORS} at most are allowed"));
-                }
-                within("scale", detector.scale, 1.0, 4096.0)?;
-                within("score_clip", detector.score_clip, 1.0, 1000.0)?;
-                (&detector.strides, detector.min_score, detector.overlap)
-            }
-            Self::Yunet(detector) => {
-                let (strides, outputs) = (detector.strides.len(), detector.outputs.len());
-                if strides != outputs {
-                    return Err(format!(
-                        "[detector] has {strides} strides and {outputs} outputs: one for each"
-                    ));
-                }
-                (&detector.strides, detector.min_score, detector.overlap)
-            }
+impl DetectorTable {
+    fn check(self, input: &NetworkInput) -> Result<YunetDetector, String> {
+        let Self::Yunet(detector) = self else {
+            return Err(
+                "[detector] decoder = \"blazeface\": emotiond no longer reads BlazeFace networks; name \
+                        \"emotiond-face\" in models.detector, or leave that key out"
+                    .to_owned(),
+            );
         };
+        let YunetDetector { strides, outputs, min_score, overlap } = &detector;
+        if strides.len() != outputs.len() {
+            let (strides, outputs) = (strides.len(), outputs.len());
+            return Err(format!("[detector] has {strides} strides and {outputs} outputs: one for each"));
+        }
         if strides.is_empty() || strides.iter().any(|s| *s == 0 || *s > input.width.min(input.height)) {
             return Err(format!("[detector] strides = {strides:?} must be in 1..=the input's side"));
         }
-        within("min_score", min_score, 0.01, 0.99)?;
-        within("overlap", overlap, 0.01, 0.99)
+        within("min_score", *min_score, 0.01, 0.99)?;
+        within("overlap", *overlap, 0.01, 0.99)?;
+        Ok(detector)
     }
 }
 

@@ -52,4 +52,4 @@ pub(super) const RETAINED_BYTES: usize = 2 * 1024 * 1024;
 pub(super) const MESSAGE_OVERHEAD: usize = 128;
 
 /// The kernel's buffers of each connection, in bytes: they count towards the unit's `MemoryMax=` too.
-pub(super) const SOCKET_BUFFER: u32 = 64 * 1024;
+pub(super) const SOCKET_BUFFER: usize = 64 * 1024;

@@ -1,6 +1,8 @@
 //! Messages to an MQTT broker, sent by a thread of their own.
 
 mod diagnosis;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod inbox;
 mod session;
 mod tls;
@@ -70,6 +72,7 @@ impl MqttPublisher {
             Broker::Embedded => {
                 let embedded = EmbeddedBroker::start(EmbeddedSettings {
                     listen: settings.embedded_listen,
+                    listener: settings.listener.clone(),
                     credentials: settings.credentials.clone(),
                     device: settings.device.clone(),
                     commands: settings.commands,
@@ -108,6 +111,7 @@ impl MqttPublisher {
             settings: session_settings,
             status,
             refused: Refused::default(),
+            subscriptions: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("publisher".into())

@@ -28,7 +28,7 @@ pub(super) const LARGEST_MESSAGE: usize = 256 * 1024;
 /// The largest message that is read at all. Commands beyond their own, smaller bound are refused with a reason; a message
 /// beyond this one ends the connection, because MQTT 3.1.1 has no way to refuse a message, and the next session does
 /// without the subscription that brought it ([`Refused`]). Our own announcement is read back.
-const LARGEST_INCOMING: usize = 1024 * 1024;
+pub(super) const LARGEST_INCOMING: usize = 1024 * 1024;
 /// How long an attempt to connect may take, name lookup and TLS included.
 const CONNECT_TIMEOUT_S: u64 = 10;
 /// A session shorter than this counts as a failed attempt, so that two devices with one name do not disconnect each
@@ -172,6 +172,8 @@ pub(super) struct SessionWorker {
     /// Whether `status` is announced.
     pub status: bool,
     pub refused: Refused,
+    /// The packet ids of this connection's subscriptions, in the order of `Self::subscribe`.
+    pub subscriptions: Vec<u16>,
     pub address: Address,
     pub inbox: Option<Inbox>,
 }
@@ -253,8 +255,7 @@ impl SessionWorker {
         connection.eventloop.set_network_options(network);
         // Until the broker accepts us, this thread alone holds the client.
         let mut client = Some(client);
-        // The packet ids of our subscriptions, in the order of `Self::subscribe`.
-        let mut subscriptions = Vec::new();
+        self.subscriptions.clear();
         loop {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
@@ -270,42 +271,55 @@ impl SessionWorker {
             if self.shared.lock().hang_up {
                 return Ok(());
             }
-            match event {
-                Event::Incoming(Packet::ConnAck(_)) => {
-                    if let Some(client) = client.take() {
-                        *settled = Some(Instant::now());
-                        if !self.welcome(client, reporter) {
-                            return Ok(());
-                        }
-                    }
-                }
-                Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().queue.sent(packet),
-                Event::Incoming(Packet::PubAck(ack)) => {
-                    let mut state = self.shared.lock();
-                    state.queue.acknowledged(ack.pkid, Instant::now());
-                    state.announce_what_is_due();
-                    drop(state);
-                    self.shared.changed.notify_all();
-                }
-                Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
-                Event::Outgoing(Wire::Subscribe(packet)) => subscriptions.push(packet),
-                Event::Incoming(Packet::SubAck(ack))
-                    if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
-                {
-                    let commands = self.inbox.is_some() && !self.refused.commands;
-                    if commands && subscriptions.first() == Some(&ack.pkid) {
-                        log::warn!(
-                            "the broker does not let us subscribe to commands: pause and requests will not work; check the rights of this user there"
-                        );
-                    } else {
-                        log::debug!("the broker does not let us subscribe to Home Assistant's topics");
-                    }
-                }
-                Event::Incoming(Packet::PingResp) => self.shared.lock().announce_what_is_due(),
-                Event::Outgoing(Wire::Disconnect) => return Ok(()),
-                _ => {}
+            if !self.handle(event, &mut client, settled, reporter) {
+                return Ok(());
             }
         }
+    }
+
+    /// What becomes of one thing that the client library has read or written; `false` ends the session. `client` is
+    /// taken once the broker has accepted us, and `settled` says when that was.
+    pub fn handle(
+        &mut self,
+        event: Event,
+        client: &mut Option<Client>,
+        settled: &mut Option<Instant>,
+        reporter: &mut Reporter,
+    ) -> bool {
+        match event {
+            Event::Incoming(Packet::ConnAck(_)) => {
+                if let Some(client) = client.take() {
+                    *settled = Some(Instant::now());
+                    return self.welcome(client, reporter);
+                }
+            }
+            Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().queue.sent(packet),
+            Event::Incoming(Packet::PubAck(ack)) => {
+                let mut state = self.shared.lock();
+                state.queue.acknowledged(ack.pkid, Instant::now());
+                state.announce_what_is_due();
+                drop(state);
+                self.shared.changed.notify_all();
+            }
+            Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
+            Event::Outgoing(Wire::Subscribe(packet)) => self.subscriptions.push(packet),
+            Event::Incoming(Packet::SubAck(ack))
+                if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
+            {
+                let commands = self.inbox.is_some() && !self.refused.commands;
+                if commands && self.subscriptions.first() == Some(&ack.pkid) {
+                    log::warn!(
+                        "the broker does not let us subscribe to commands: pause and requests will not work; check the rights of this user there"
+                    );
+                } else {
+                    log::debug!("the broker does not let us subscribe to Home Assistant's topics");
+                }
+            }
+            Event::Incoming(Packet::PingResp) => self.shared.lock().announce_what_is_due(),
+            Event::Outgoing(Wire::Disconnect) => return false,
+            _ => {}
+        }
+        true
     }
 
     fn options(&self) -> Result<MqttOptions, ConnectFailure> {
@@ -398,7 +412,7 @@ impl SessionWorker {
 }
 
 /// Says once what is wrong and once that it is over, and in between only what is new.
-struct Reporter {
+pub(super) struct Reporter {
     broker: String,
     failing_since: Option<Instant>,
     reported: Option<(Instant, Diagnosis)>,
@@ -411,7 +425,7 @@ impl Reporter {
     /// How often a failure that goes on is mentioned again.
     const REMIND: Duration = Duration::from_secs(3600);
 
-    fn new(broker: String) -> Self {
+    pub fn new(broker: String) -> Self {
         Self { broker, failing_since: None, reported: None, dropped_before: 0, ever_connected: false }
     }
 

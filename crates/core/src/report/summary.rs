@@ -18,7 +18,9 @@
 //!   weighs as much as a crowd of ten that is there for one, where a mean over time alone would let it outvote them.
 //!   The result does not depend on how the time is cut into frames or windows;
 //! * the spread is the standard deviation over the same face-seconds: of faces and of moments;
-//! * `intensity` is the greatest smoothed probability of any counted face at any instant of the window.
+//! * `intensity` is the greatest smoothed probability of any counted face at any instant of the window;
+//! * `ambiguous` is the share of the face-seconds with scores in which a face's greatest smoothed probability of an
+//!   expression was below [`SummarySettings::ambiguous`]: it might have been one thing or another.
 //!
 //! # No window lost or doubled
 //!
@@ -52,6 +54,8 @@ pub struct SummarySettings {
     pub grace: Duration,
     /// The frame from which on a track counts; 1 counts every detection.
     pub confirm: u32,
+    /// The probability, 0..=1, that one expression has to reach for a face not to count as ambiguous.
+    pub ambiguous: f64,
     /// The greatest number of windows without observation that one stall may emit one by one.
     pub backlog: u32,
     /// What it may say.
@@ -65,6 +69,7 @@ impl Default for SummarySettings {
             hold: Duration::from_secs(2),
             grace: Duration::from_millis(500),
             confirm: 2,
+            ambiguous: 0.4,
             backlog: 60,
             policy: Policy::default(),
         }
@@ -89,6 +94,8 @@ pub struct ScoreSummary {
     pub vocabulary: Arc<Vocabulary>,
     /// One entry for each score, in the order of the vocabulary.
     pub statistics: Vec<ScoreStatistics>,
+    /// Share of their face-seconds in which no expression was likely enough, 0..=1; 0 where the model has none.
+    pub ambiguous: f64,
 }
 
 impl ScoreSummary {
@@ -276,7 +283,9 @@ impl Windows {
             let step = if speaks > self.cursor { to.min(end).min(speaks) } else { to.min(end) };
             let passed = step - self.cursor;
             match &self.held {
-                Some((faces, until)) if *until > self.cursor => self.current.observe(passed, faces),
+                Some((faces, until)) if *until > self.cursor => {
+                    self.current.observe(passed, faces, self.settings.ambiguous);
+                }
                 _ => self.current.unobserved(passed, self.camera),
             }
             self.cursor = step;

@@ -95,6 +95,8 @@ struct ExpressionPayload {
     /// Greatest smoothed probability of any face at any instant.
     #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Expression"}))]
     intensity: BTreeMap<Expression, Share>,
+    /// Share of face-seconds in which no expression of the face reached the probability that is configured for it.
+    ambiguous: Share,
 }
 
 /// Mean and standard deviation over face-seconds.
@@ -200,6 +202,7 @@ impl ExpressionPayload {
             dominant: ranked.first()?.0,
             distribution: expressions().zip(apportion(&means)).collect(),
             intensity: expressions().zip(classes.iter().map(|(_, seen)| Share(seen.peak))).collect(),
+            ambiguous: Share(scores.ambiguous),
         })
     }
 }

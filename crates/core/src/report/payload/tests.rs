@@ -36,7 +36,7 @@ fn scores() -> ScoreSummary {
     let deviations = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.12, 0.07, 0.0, 0.0, 0.0];
     let peaks = [0.7, 0.93, 0.2, 0.1, 0.1, 0.1, 0.1, 0.5, 0.1, 0.9, 0.3, 0.2];
     let statistics = |i| ScoreStatistics { mean: means[i], std: deviations[i], peak: peaks[i] };
-    ScoreSummary { vocabulary, statistics: (0..means.len()).map(statistics).collect() }
+    ScoreSummary { vocabulary, statistics: (0..means.len()).map(statistics).collect(), ambiguous: 0.25 }
 }
 
 fn summary() -> Summary {
@@ -99,7 +99,7 @@ fn a_summary_on_the_wire() {
             r#""distribution":{"neutral":0.334,"happiness":0.533,"surprise":0.033,"sadness":0.05,"anger":0.03,"#,
             r#""disgust":0.02,"fear":0.0},"#,
             r#""intensity":{"neutral":0.7,"happiness":0.93,"surprise":0.2,"sadness":0.1,"anger":0.1,"disgust":0.1,"#,
-            r#""fear":0.1}},"#,
+            r#""fear":0.1},"ambiguous":0.25},"#,
             r#""valence":{"mean":0.44,"std":0.12},"arousal":{"mean":0.0,"std":0.07},"#,
             r#""action_units":{"AU12":0.61,"AU1":0.2,"AU25":0.1},"suppressed":null,"#,
             r#""quality":{"camera":"ok","frames":50,"dropped":1,"corrupt":0,"observed":9.8,"clock_synchronized":true}}"#,

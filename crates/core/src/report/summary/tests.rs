@@ -211,6 +211,21 @@ fn scores_that_are_no_numbers_poison_nothing() {
 }
 
 #[test]
+fn a_face_is_ambiguous_while_none_of_its_expressions_is_likely_enough() {
+    let settings = SummarySettings { ambiguous: 0.7, ..settings() };
+    let mut windows = Windows::new(settings.clone(), ms(0));
+    watch(&mut windows, 0, 4000, 200, &[face(1, 0.6), face(2, 0.9)]);
+    watch(&mut windows, 4000, 10_000, 200, &[face(2, 0.1)]);
+    let summary = windows.advance(ms(10_000)).remove(0);
+    // Four of fourteen face-seconds: 0.6 is too little for happiness and leaves too little for neutral.
+    assert!((summary.scores.unwrap().ambiguous - 4.0 / 14.0).abs() < 1e-9);
+    // A face that nobody could read is neither clear nor ambiguous.
+    let unread = Observation { scores: None, ..face(3, 0.0) };
+    let summary = one(settings, &[face(1, 0.5), unread]);
+    assert!((summary.scores.unwrap().ambiguous - 1.0).abs() < 1e-9);
+}
+
+#[test]
 fn faces_that_nobody_could_classify_are_people_without_emotion() {
     let unread = Observation { scores: None, ..face(1, 0.0) };
     let summary = one(settings(), &[unread]);
