@@ -18,7 +18,7 @@ use super::snapshot::Snapshot;
 
 /// The longest head of a request. Prometheus sends about 300 bytes.
 const LONGEST_REQUEST: usize = 4096;
-/// What a client may take, to send its request and to take the answer. Others wait meanwhile.
+/// What a client may take to send its request. Others wait meanwhile.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the thread looks whether it is to end.
 const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -51,19 +51,25 @@ impl Board {
     }
 }
 
-/// Listens on `address`; port 0 takes any free one.
+/// Opens the socket, before the process gives up listening; port 0 takes any free one.
 ///
 /// # Errors
 /// If the address cannot be listened on.
 pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
+    let listener = TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .with_context(|| {
             format!("`metrics.listen`: {address} cannot be listened on; another program may have it")
-        })
+        })?;
+    if !address.ip().is_loopback() {
+        log::warn!(
+            "anybody who reaches {address} can read the metrics: the moods of the last window are among them"
+        );
+    }
+    Ok(listener)
 }
 
-/// A listener; it ends when dropped, within a second.
+/// Who answers; it ends when dropped, within a second.
 #[derive(Debug)]
 pub struct MetricsListener {
     address: SocketAddr,
@@ -72,17 +78,12 @@ pub struct MetricsListener {
 }
 
 impl MetricsListener {
-    /// Answers who connects to a socket of [`listen`].
+    /// Answers on a socket of [`listen`].
     ///
     /// # Errors
-    /// If the system refuses a thread.
+    /// If the system has no thread to give.
     pub fn start(listener: TcpListener, board: Arc<Board>) -> anyhow::Result<Self> {
-        let address = listener.local_addr().context("the listener of metrics has no address")?;
-        if !address.ip().is_loopback() {
-            log::warn!(
-                "anybody who reaches {address} can read the metrics: the moods of the last window are among them"
-            );
-        }
+        let address = listener.local_addr().context("the socket of metrics has no address")?;
         log::info!("metrics on http://{address}/metrics");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -131,25 +132,22 @@ fn serve(listener: &TcpListener, board: &Board, stop: &AtomicBool) {
     }
 }
 
+/// Waits for bytes with `poll` and not with a time limit of the socket, which would be one system call more to allow.
 fn answer(mut client: TcpStream, board: &Board) -> io::Result<()> {
-    client.set_nonblocking(false)?;
-    let deadline = Instant::now() + CLIENT_TIMEOUT;
-    let head = head(&mut client, deadline)?;
-    let response = respond(&head, board);
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
-    client.set_write_timeout(Some(left))?;
-    client.write_all(response.as_bytes())
+    let head = head(&mut client, Instant::now() + CLIENT_TIMEOUT)?;
+    // Never waits: it is less than an empty socket's buffer takes.
+    client.write_all(respond(&head, board).as_bytes())
 }
 
 /// The head of a request, to its empty line.
 fn head(client: &mut TcpStream, deadline: Instant) -> io::Result<String> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 1024]);
     while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || bytes.len() > LONGEST_REQUEST {
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or(LOOK);
+        let mut wanted = [PollFd::new(client, PollFlags::IN)];
+        if bytes.len() > LONGEST_REQUEST || !matches!(poll(&mut wanted, Some(&left)), Ok(1..)) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "no request within the bounds"));
         }
-        client.set_read_timeout(Some(left))?;
         match client.read(&mut buffer)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             count => bytes.extend_from_slice(&buffer[..count]),
@@ -227,9 +225,8 @@ mod tests {
     #[test]
     fn answers_what_it_knows_in_the_format_that_is_asked_for() {
         let board = Arc::new(Board::default());
-        let listener =
-            MetricsListener::start(listen("127.0.0.1:0".parse().unwrap()).unwrap(), Arc::clone(&board))
-                .unwrap();
+        let socket = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = MetricsListener::start(socket, Arc::clone(&board)).unwrap();
         let get = |path: &str, more: &str| {
             ask(listener.address(), &format!("GET {path} HTTP/1.1\r\nHost: a\r\n{more}\r\n"))
         };

@@ -99,7 +99,7 @@ impl<'a> Daemon<'a> {
         let (clock, nominal, start) = session.clock(&settings.camera.properties());
         let vision = Vision::new(models.detector, models.emotion, settings.vision(), start);
         let info = reports::info(settings, models.info, vision.vocabulary());
-        session.metering.serve(settings.metrics).or_exit(Code::Config)?;
+        session.metering.keep(settings.metrics);
         let states = session.states(&info);
         let before = session.publisher.take();
         let destination = OpenPublisher::open(settings, &info, HEALTH, before, states, &session.sender)?;

@@ -3,12 +3,11 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
 use emotiond_core::report::payload::Health;
 use serde_json::Value;
 
 use super::status::Totals;
-use crate::metrics::{Board, LastWindow, MetricsListener, Snapshot, StageHistogram, listen};
+use crate::metrics::{Board, LastWindow, MetricsListener, Snapshot, StageHistogram};
 use crate::publish::Counters;
 use crate::vision::StageTimes;
 
@@ -16,44 +15,26 @@ use crate::vision::StageTimes;
 #[derive(Default)]
 pub struct Metering {
     board: Arc<Board>,
-    /// The address that was asked for, and the socket that listens there.
-    socket: Option<(SocketAddr, TcpListener)>,
     listener: Option<MetricsListener>,
     windows: u64,
     window: LastWindow,
 }
 
 impl Metering {
-    /// Opens the socket where the settings say, if anywhere, before the process gives up listening. Nobody is answered
-    /// yet.
+    /// Answers on a socket that was opened before the confinement.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
-    pub fn open(wanted: Option<SocketAddr>) -> anyhow::Result<Self> {
-        let socket = wanted.map(|address| Ok::<_, anyhow::Error>((address, listen(address)?))).transpose()?;
-        Ok(Self { socket, ..Self::default() })
+    /// If the system has no thread to give.
+    pub fn start(&mut self, socket: TcpListener) -> anyhow::Result<()> {
+        self.listener = Some(MetricsListener::start(socket, Arc::clone(&self.board))?);
+        Ok(())
     }
 
-    /// Answers, or stops answering, as the settings say.
-    ///
-    /// # Errors
-    /// If the settings name an address that was not opened at the start, or the system refuses a thread.
-    pub fn serve(&mut self, wanted: Option<SocketAddr>) -> anyhow::Result<()> {
-        let Some(address) = wanted else {
+    /// Closes the socket, if the settings want none any more.
+    pub fn keep(&mut self, wanted: Option<SocketAddr>) {
+        if wanted.is_none() {
             self.listener = None;
-            return Ok(());
-        };
-        let Some((_, socket)) = self.socket.as_ref().filter(|(open, _)| *open == address) else {
-            bail!(
-                "the running process cannot begin to listen on {address} (metrics.listen): restart emotiond \
-                 (systemctl restart emotiond)"
-            );
-        };
-        if self.listener.is_none() {
-            let socket = socket.try_clone().context("failed to share the socket of metrics")?;
-            self.listener = Some(MetricsListener::start(socket, Arc::clone(&self.board))?);
         }
-        Ok(())
     }
 
     /// Whether anybody can ask.

@@ -54,14 +54,14 @@ impl Session {
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub fn new(device: &str, metering: Metering) -> anyhow::Result<Self> {
+    pub fn new(device: &str) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::sync_channel(EVENTS);
         Ok(Self {
             reports: Reports::new(device)?,
             status: Arc::new(Status::new(Instant::now())),
             paused: false,
             publisher: None,
-            metering,
+            metering: Metering::default(),
             camera: None,
             triggers: Vec::new(),
             events,
