@@ -177,8 +177,10 @@ pub enum Head {
         labels: Vec<Expression>,
         /// None, softmax or sigmoid.
         activation: Activation,
-        /// Divides logits before the softmax.
-        temperature: f32,
+        /// Divides logits before the softmax: one number, or one for each label.
+        temperature: Vec<f32>,
+        /// Added to the logits after that, one number for each label.
+        bias: Option<Vec<f32>>,
         /// The class prior of the training, divided out of the probabilities.
         prior: Option<Vec<f32>>,
     },
@@ -190,6 +192,8 @@ pub enum Head {
         labels: Vec<String>,
         /// None or sigmoid.
         activation: Activation,
+        /// The activation of each from which on it is there; it becomes 0.5.
+        thresholds: Option<Vec<f32>>,
     },
     /// Valence and arousal as two numbers of a tensor, -1..=1.
     ValenceArousal {

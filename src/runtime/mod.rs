@@ -6,6 +6,7 @@ mod destination;
 mod event;
 mod health;
 mod mailbox;
+mod metering;
 mod reports;
 mod session;
 mod status;
@@ -20,6 +21,7 @@ use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
 use daemon::{Daemon, Next, signals};
+use metering::Metering;
 use session::Session;
 use systemd::Supervisor;
 
@@ -32,9 +34,10 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     let supervisor = Supervisor::from_environment();
     let mut settings = load()?;
     settings.mqtt.listener = listener(&settings)?;
+    let metering = Metering::open(settings.metrics).or_exit(Code::Config)?;
     // Before there is another thread, which would not be confined.
     let confinement = sandbox::confine(access(&settings));
-    let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
+    let mut session = Session::new(&settings.device.to_string(), metering).or_exit(Code::Software)?;
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     confinement.log();
