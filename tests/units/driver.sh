@@ -37,7 +37,7 @@ systemctl start emotiond-rpicam.socket || exit 1
 running 0 || exit 1
 say "nobody looks: no rpicam-vid"
 
-systemctl start emotiond || exit 1
+systemctl start emotiond || { systemctl status --no-pager emotiond; exit 1; }
 within 60 "captures" logged capturing 1
 running 1 || exit 1
 
@@ -56,9 +56,9 @@ rm /run/rpicam/hang
 within 90 "hung: back" logged 'camera is back' 2
 within 20 "one rpicam-vid, those that hung are gone" running 1
 
-mosquitto_pub -h 10.0.2.100 -t emotiond/guest/pause/set -m ON || exit 1
+mosquitto_pub -h 127.0.0.1 -p @PORT@ -t emotiond/units/pause/set -m ON || exit 1
 within 60 "paused: the camera is off" running 0
-mosquitto_pub -h 10.0.2.100 -t emotiond/guest/pause/set -m OFF || exit 1
+mosquitto_pub -h 127.0.0.1 -p @PORT@ -t emotiond/units/pause/set -m OFF || exit 1
 within 60 "resumed: the camera is on" running 1
 
 systemctl reload emotiond || exit 1
