@@ -5,7 +5,7 @@ use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use emotiond::capture::frame::warp::{Cropper, Letterbox, Square};
-use emotiond::vision::detect;
+use emotiond::vision::detect::{self, FaceDetector as _};
 use emotiond::vision::emotion::{EmotionModel, Flip, TfliteEmotion, mirror};
 use emotiond_core::geometry::Point;
 use image::imageops::{self, FilterType};
@@ -18,8 +18,8 @@ fn stages(criterion: &mut Criterion) {
     let picture = imageops::resize(&photo.to_rgb8(), 640, 480, FilterType::Triangle);
     let models = Path::new(ROOT).join("models");
     let manifest = |name: &str| models.join(format!("{name}.toml"));
-    let mut letterbox = Letterbox::new(256, 256);
-    criterion.bench_function("letterbox 640x480 to 256x256", |b| {
+    let mut letterbox = Letterbox::new(256, 192);
+    criterion.bench_function("letterbox 640x480 to 256x192", |b| {
         b.iter(|| letterbox.fit(black_box(&picture)));
     });
     let mut cropper = Cropper::default();
@@ -31,11 +31,8 @@ fn stages(criterion: &mut Criterion) {
         });
     }
     criterion.bench_function("mirror a crop of 128", |b| b.iter(|| mirror(black_box(&mut pixels), 128)));
-    for name in ["emotiond-face", "blazeface-short", "blazeface-back", "blazeface-full"] {
-        let mut detector = detect::open(&models, name).expect("scripts/setup has run").0;
-        criterion.bench_function(name, |b| b.iter(|| detector.detect(black_box(&picture))));
-    }
-    let mut detector = detect::open(&models, "blazeface-back").expect("scripts/setup has run").0;
+    let mut detector = detect::open(&models, "emotiond-face").expect("scripts/setup has run");
+    criterion.bench_function("emotiond-face", |b| b.iter(|| detector.detect(black_box(&picture))));
     let face = detector.detect(&picture).expect("the network runs")[0];
     for name in ["emotiond-mtl", "mini-xception-fer2013"] {
         let mut emotion = TfliteEmotion::load(&manifest(name)).expect("scripts/setup has run");

@@ -1,24 +1,23 @@
-//! `BlazeFace` against the independent reference `tests/reference/blazeface.py`, to within one pixel.
-//!
-//! The reference's answer for the photograph is kept beside it, so that this much is compared everywhere; the
-//! compositions need Python (`scripts/setup --tests` makes the environment, `scripts/test-python` runs them).
+//! The detector against the Python package's, which shares no code with the program: tests on pictures made of the
+//! photograph. `tests/faces.rs` compares the photograph itself with a recorded answer.
 
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for code that is none")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use emotiond::vision::detect::{self, FaceDetector};
+use emotiond::vision::detect::{self, FaceDetector as _, Yunet};
 use emotiond_core::geometry::Face;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const DETECTORS: [&str; 3] = ["blazeface-short", "blazeface-back", "blazeface-full"];
+/// Pixels of the network's input by which a coordinate may differ: the two scale pictures by different code, which is a
+/// level or two of some pixels, and so a step of int8 here and there.
+const APART: f32 = 1.5;
 
 #[derive(serde::Deserialize)]
 struct Answer {
-    path: PathBuf,
     faces: Vec<Expected>,
 }
 
@@ -27,18 +26,18 @@ struct Expected {
     #[serde(rename = "box")]
     bounds: [f32; 4],
     score: f32,
-    keypoints: [[f32; 2]; 6],
+    keypoints: [[f32; 2]; 5],
 }
 
-fn load(detector: &str) -> Box<dyn FaceDetector> {
-    detect::open(&Path::new(ROOT).join("models"), detector).unwrap().0
+fn load() -> Yunet {
+    detect::open(&Path::new(ROOT).join("models"), "emotiond-face").unwrap()
 }
 
 fn astronaut() -> RgbImage {
     image::open(Path::new(ROOT).join("tests/data/astronaut.png")).unwrap().to_rgb8()
 }
 
-/// The largest difference of any coordinate of any face, in pixels.
+/// The largest difference of any coordinate of any face, in pixels of the picture.
 fn deviation(what: &str, found: &[Face], expected: &[Expected]) -> f32 {
     assert_eq!(found.len(), expected.len(), "{what}: number of faces");
     let mut largest = 0f32;
@@ -46,14 +45,15 @@ fn deviation(what: &str, found: &[Face], expected: &[Expected]) -> f32 {
         let values = expected.bounds.into_iter().chain(expected.keypoints.into_iter().flatten());
         // Equal scores may come in either order, so each is compared with the nearest.
         let deviation = |face: &Face| {
-            let b = face.bounds;
+            let (b, [right_eye, left_eye, nose, _, right, left]) = (face.bounds, face.keypoints);
             let found = [b.x, b.y, b.width, b.height].into_iter();
-            let found = found.chain(face.keypoints.into_iter().flat_map(|p| [p.x, p.y]));
+            let found =
+                found.chain([right_eye, left_eye, nose, right, left].into_iter().flat_map(|p| [p.x, p.y]));
             found.zip(values.clone()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };
         let nearest = found.iter().min_by(|a, b| deviation(a).total_cmp(&deviation(b))).unwrap();
         assert!(
-            (nearest.score - expected.score).abs() < 0.02,
+            (nearest.score - expected.score).abs() < 0.05,
             "{what}: score {} {}",
             nearest.score,
             expected.score
@@ -61,17 +61,6 @@ fn deviation(what: &str, found: &[Face], expected: &[Expected]) -> f32 {
         largest = largest.max(deviation(nearest));
     }
     largest
-}
-
-#[test]
-fn the_photograph_agrees_with_the_recorded_reference() {
-    let text = std::fs::read_to_string(Path::new(ROOT).join("tests/data/astronaut.blazeface.jsonl")).unwrap();
-    for (detector, line) in DETECTORS.iter().zip(text.lines()) {
-        let answer: Answer = serde_json::from_str(line).unwrap();
-        let largest = deviation(detector, &load(detector).detect(&astronaut()).unwrap(), &answer.faces);
-        assert!(largest <= 1.0, "{detector}: {largest} pixels");
-    }
-    assert_eq!(text.lines().count(), DETECTORS.len());
 }
 
 /// Pictures made of the photograph: other sizes, shapes, angles, several faces.
@@ -122,16 +111,13 @@ fn turned(picture: &RgbImage, degrees: f32) -> RgbImage {
 
 #[test]
 fn five_people_are_five_faces_and_nobody_is_none() {
-    let (mut detector, manifests) =
-        emotiond::vision::detect::open(&Path::new(ROOT).join("models"), "auto").unwrap();
-    assert_eq!(manifests.len(), 2);
+    let mut detector = load();
     for (name, picture) in compositions() {
         let expected = match name {
             "group of five" | "mirrored" => 5,
             "nobody" => 0,
             _ => 1,
         };
-        detector.restart();
         assert_eq!(detector.detect(&picture).unwrap().len(), expected, "{name}");
     }
 }
@@ -166,28 +152,29 @@ fn compositions_agree_with_the_reference() {
     for (index, (_, picture)) in pictures.iter().enumerate() {
         picture.save(path(index)).unwrap();
     }
-    let mut faces = 0;
-    for detector in DETECTORS {
-        let output = Command::new(Path::new(ROOT).join(".venv/bin/python"))
-            .arg(Path::new(ROOT).join("tests/reference/blazeface.py"))
-            .arg(detector)
-            .arg(Path::new(ROOT).join(format!("models/{detector}.tflite")))
-            .args((0..pictures.len()).map(path))
-            .output()
-            .expect("scripts/setup --tests makes .venv");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let answers = String::from_utf8(output.stdout).unwrap();
-        let answers: Vec<Answer> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(answers.len(), pictures.len());
-        let mut blazeface = load(detector);
-        for (index, (answer, (name, picture))) in answers.iter().zip(&pictures).enumerate() {
-            assert_eq!(answer.path, path(index));
-            let what = format!("{detector}, {name}");
-            let largest = deviation(&what, &blazeface.detect(picture).unwrap(), &answer.faces);
-            println!("{what}: {} faces, at most {largest:.3} pixels apart", answer.faces.len());
-            assert!(largest <= 1.0, "{what}: {largest} pixels");
-            faces += answer.faces.len();
-        }
+    let out = folder.path().join("answers.jsonl");
+    let output = Command::new(Path::new(ROOT).join(".venv/bin/python"))
+        .current_dir(Path::new(ROOT).join("python"))
+        .args(["-m", "emotiond_models.detector", "golden", "--plain", "--out"])
+        .arg(&out)
+        .arg("--picture")
+        .args((0..pictures.len()).map(path))
+        .output()
+        .expect("scripts/setup --tests makes .venv");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers = std::fs::read_to_string(&out).unwrap();
+    let answers: Vec<Answer> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), pictures.len());
+    let (mut detector, mut faces) = (load(), 0);
+    for (answer, (name, picture)) in answers.iter().zip(&pictures) {
+        let found = detector.detect(picture).unwrap();
+        let input = &detector.manifest().input;
+        let (across, down) = (picture.width() as f32, picture.height() as f32);
+        let pixel = (across / input.width as f32).max(down / input.height as f32);
+        let largest = deviation(name, &found, &answer.faces) / pixel;
+        println!("{name}: {} faces, at most {largest:.3} pixels of the input apart", answer.faces.len());
+        assert!(largest <= APART, "{name}: {largest} pixels");
+        faces += answer.faces.len();
     }
-    assert!(faces >= 3 * 10, "the reference found only {faces} faces: are the pictures what they should be?");
+    assert!(faces >= 15, "the reference found only {faces} faces: are the pictures what they should be?");
 }

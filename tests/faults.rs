@@ -94,9 +94,9 @@ fn a_panic_ends_the_process_with_one_line() {
     let fault = folder.path().join("fault");
     fs::write(&fault, "").unwrap();
     let systemd = Systemd::new(&folder.path().join("notify"));
-    // A network with outputs of float: three bytes are no number of them.
+    // An emotion network with outputs of float: three bytes are no number of them.
     let config = folder.path().join("emotiond.toml");
-    fs::write(&config, "site = \"home\"\n[models]\ndetector = \"blazeface-short\"\n").unwrap();
+    fs::write(&config, "site = \"home\"\n[models]\nemotion = \"mini-xception-fer2013\"\n").unwrap();
     let mut daemon = Daemon::start(
         emotiond()
             .args(["run", "--source", PHOTO, "--publish", "stdout", "--pace", "realtime", "--config"])

@@ -99,7 +99,7 @@ fn what_is_damaged_is_called_damaged() {
 #[test]
 fn a_detector_is_no_emotion_model_and_the_other_way_round() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let message = TfliteEmotion::load(&models.join("blazeface-short.toml")).unwrap_err().to_string();
+    let message = TfliteEmotion::load(&models.join("emotiond-face.toml")).unwrap_err().to_string();
     assert!(message.contains("expected kind = \"emotion\""), "{message}");
     let message = detect::open(&models, "mini-xception-fer2013").err().unwrap().to_string();
     assert!(message.contains("expected kind = \"face_detector\""), "{message}");

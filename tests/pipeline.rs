@@ -135,8 +135,8 @@ fn somebody_comes_smiles_and_leaves() {
 
 #[test]
 fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
-    // Without smoothing each frame counts by itself, and one detector finds the same box in each.
-    let settings = settings("smoothing = \"0s\"\n[models]\ndetector = \"blazeface-short\"\n");
+    // Without smoothing each frame counts by itself, and the detector finds the same box in each.
+    let settings = settings("smoothing = \"0s\"\n");
     let jpeg = photo();
     let mut rig = Rig::new(&settings);
     rig.show(&jpeg, 30);

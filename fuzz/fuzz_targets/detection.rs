@@ -3,8 +3,6 @@
 
 
 use emotiond::vision::emotion::square;
-use emotiond::vision::detect::anchors::anchors;
-use emotiond::vision::detect::decode::{AnchorDecoder, VALUES};
 use emotiond::vision::detect::nms::merge;
 use emotiond::vision::detect::yunet;
 use emotiond::capture::frame::warp::{Cropper, Letterbox};
@@ -18,21 +16,12 @@ const SIDE: u32 = 32;
 fuzz_target!(|data: &[u8]| {
     let (numbers, _) = data.as_chunks::<4>();
     let numbers: Vec<f32> = numbers.iter().map(|four| f32::from_le_bytes(*four)).collect();
-    let anchors = anchors(SIDE, SIDE, &[8, 16], 2);
-    let decoder = AnchorDecoder::new(anchors, (SIDE, SIDE), SIDE as f32, 100.0, 0.5);
-    let count = decoder.len();
-    let logits: Vec<f32> = numbers.iter().copied().chain(std::iter::repeat(0.0)).take(count).collect();
-    let boxes: Vec<f32> =
-        numbers.iter().skip(count).copied().chain(std::iter::repeat(0.3)).take(count * VALUES).collect();
-
     let mut candidates = Vec::new();
-    decoder.decode(&boxes, &logits, &mut candidates);
+    yunet::decode(&numbers, 3, 8.0, 0.5, &mut candidates);
     let most = candidates.len();
     let mut faces = Vec::new();
     merge(&mut candidates, 0.3, &mut faces);
     assert!(candidates.is_empty() && faces.len() <= most);
-    yunet::decode(&numbers, 3, 8.0, 0.5, &mut candidates);
-    merge(&mut candidates, 0.3, &mut faces);
 
     let picture = RgbImage::from_fn(48, 36, |x, y| image::Rgb([x as u8, y as u8, 7]));
     let mut letterbox = Letterbox::new(SIDE, SIDE);

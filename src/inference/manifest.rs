@@ -45,7 +45,7 @@ pub struct Manifest {
 #[derive(Clone, Debug)]
 pub enum Task {
     /// Finding faces in a picture.
-    FaceDetector(Detector),
+    FaceDetector(YunetDetector),
     /// Reading emotion off the crop of a face.
     Emotion {
         /// How the face is cut out.
@@ -91,37 +91,30 @@ impl Color {
     }
 }
 
-/// The square cut out around a face: side `scale` times the longer side of the detector's box.
+/// The square cut out around a face: `scale` and `offset` are in units of the longer side of the detector's box or, with
+/// [`Align::Landmarks`], of the face's frame ([`emotiond_core::geometry::FaceFrame`]).
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
-    /// Whether the crop is turned so that the eyes lie level.
+    /// What it follows.
     pub align: Align,
-    /// Side of the square in units of the longer side of the detector's box.
+    /// Side of the square.
     pub scale: f32,
-    /// Shift of the square's centre from the box's centre, in units of the box's longer side, in the turned frame.
+    /// Shift of the square's centre from the box's or the frame's, along the turned axes.
     #[serde(default)]
     pub offset: [f32; 2],
 }
 
-/// How a crop is turned.
+/// What a crop follows.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Align {
-    /// So that the line through the eyes becomes horizontal.
+    /// The eyes and the mouth, whatever the detector's box.
+    Landmarks,
+    /// The box, turned so that the line through the eyes becomes horizontal.
     Eyes,
-    /// Not at all.
+    /// The box as it stands.
     None,
-}
-
-/// How a face detector's outputs are read, by the manifest's `decoder`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "decoder", rename_all = "lowercase")]
-pub enum Detector {
-    /// Anchors of the `BlazeFace` family.
-    Blazeface(BlazeFaceDetector),
-    /// Cells of the `YuNet` family.
-    Yunet(YunetDetector),
 }
 
 /// An anchor-free detector: each cell of each level gives 16 numbers, the logits of class and objectness, the box's
@@ -133,28 +126,6 @@ pub struct YunetDetector {
     pub strides: Vec<u32>,
     /// The tensor of each level, rows × columns × 16.
     pub outputs: Vec<OutputRef>,
-    /// The least score of a face, 0..=1.
-    pub min_score: f32,
-    /// Boxes overlapping by more than this (intersection over union) are one face.
-    pub overlap: f32,
-}
-
-/// A detector of the `BlazeFace` family: SSD with fixed anchors, boxes and six keypoints relative to them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BlazeFaceDetector {
-    /// Stride of each SSD layer in input pixels.
-    pub strides: Vec<u32>,
-    /// Anchors a layer puts on each of its cells: 2 where `MediaPipe` sets `interpolated_scale_aspect_ratio: 1`, else 1.
-    pub anchors_per_layer: usize,
-    /// The tensor of boxes and keypoints, anchors × 16.
-    pub boxes: OutputRef,
-    /// The tensor of scores before the sigmoid, anchors × 1.
-    pub scores: OutputRef,
-    /// What the regressed coordinates are divided by to become fractions of the input's side.
-    pub scale: f32,
-    /// Scores are clipped to ± this before the sigmoid.
-    pub score_clip: f32,
     /// The least score of a face, 0..=1.
     pub min_score: f32,
     /// Boxes overlapping by more than this (intersection over union) are one face.
@@ -206,8 +177,10 @@ pub enum Head {
         labels: Vec<Expression>,
         /// None, softmax or sigmoid.
         activation: Activation,
-        /// Divides logits before the softmax.
-        temperature: f32,
+        /// Divides logits before the softmax: one number, or one for each label.
+        temperature: Vec<f32>,
+        /// Added to the logits after that, one number for each label.
+        bias: Option<Vec<f32>>,
         /// The class prior of the training, divided out of the probabilities.
         prior: Option<Vec<f32>>,
     },
@@ -219,6 +192,8 @@ pub enum Head {
         labels: Vec<String>,
         /// None or sigmoid.
         activation: Activation,
+        /// The activation of each from which on it is there; it becomes 0.5.
+        thresholds: Option<Vec<f32>>,
     },
     /// Valence and arousal as two numbers of a tensor, -1..=1.
     ValenceArousal {

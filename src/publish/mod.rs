@@ -12,6 +12,7 @@ pub mod stdout;
 use std::time::Duration;
 
 use emotiond_core::report::payload::Message;
+use home_assistant::Discovery;
 
 pub use embedded::{is_topic_filter, listen};
 pub use queue::{Disk, Dropped};
@@ -64,6 +65,9 @@ pub trait Publisher: Send {
     fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
         self.flush(within)
     }
+
+    /// Tells Home Assistant of the device anew, after a reload of the configuration. Of no effect where nobody is told.
+    fn announce(&mut self, _discovery: Option<Discovery>) {}
 
     /// What has been done so far.
     fn counters(&self) -> Counters;

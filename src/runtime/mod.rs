@@ -2,9 +2,11 @@
 
 mod capture_worker;
 mod daemon;
+mod destination;
 mod event;
 mod health;
 mod mailbox;
+mod metering;
 mod reports;
 mod session;
 mod status;
@@ -12,16 +14,14 @@ mod systemd;
 mod vision_worker;
 mod watchdog;
 
-use std::net::TcpListener;
-use std::sync::Arc;
-
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish;
-use crate::publish::settings::Broker;
+use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
 use daemon::{Daemon, Next, signals};
+use metering::Metering;
 use session::Session;
 use systemd::Supervisor;
 
@@ -34,9 +34,10 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     let supervisor = Supervisor::from_environment();
     let mut settings = load()?;
     settings.mqtt.listener = listener(&settings)?;
+    let metering = Metering::open(settings.metrics).or_exit(Code::Config)?;
     // Before there is another thread, which would not be confined.
     let confinement = sandbox::confine(access(&settings));
-    let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
+    let mut session = Session::new(&settings.device.to_string(), metering).or_exit(Code::Software)?;
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     confinement.log();
@@ -77,13 +78,13 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
 }
 
 /// The socket of an embedded broker, before the process gives up listening.
-fn listener(settings: &Settings) -> Result<Option<Arc<TcpListener>>, Failure> {
+fn listener(settings: &Settings) -> Result<Option<OpenListener>, Failure> {
     let mqtt = &settings.mqtt;
     if settings.publish != Destination::Mqtt || mqtt.broker != Broker::Embedded {
         return Ok(None);
     }
     let listener = publish::listen(mqtt.embedded_listen, mqtt.credentials.is_some()).or_exit(Code::Config)?;
-    Ok(Some(Arc::new(listener)))
+    Ok(Some(listener.into()))
 }
 
 /// Loads again, with models that can be opened, and refuses what the process can no longer reach: a reload must not end

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct ModelSettings {
     /// Folder of the manifests.
     pub directory: PathBuf,
-    /// Face detector: a manifest's name, or `auto`.
+    /// Face detector: a manifest's name or path.
     pub detector: String,
     /// Emotion model: a manifest's name or path.
     pub emotion: String,
@@ -35,8 +35,8 @@ pub struct Models {
 /// Names the file and the remedy.
 pub fn open(settings: &ModelSettings, emotion: bool) -> Result<Models, ModelError> {
     let folder = &settings.directory;
-    let (detector, manifests) = detect::open(folder, &settings.detector)?;
-    let mut info: Vec<ModelInfo> = manifests.iter().map(describe).collect();
+    let detector = detect::open(folder, &settings.detector)?;
+    let mut info = vec![describe(detector.manifest())];
     let emotion: Option<Box<dyn EmotionModel>> = if emotion {
         let model = TfliteEmotion::load(&manifest_path(folder, &settings.emotion))?;
         info.push(describe(model.manifest()));
@@ -44,7 +44,7 @@ pub fn open(settings: &ModelSettings, emotion: bool) -> Result<Models, ModelErro
     } else {
         None
     };
-    Ok(Models { detector, emotion, info })
+    Ok(Models { detector: Box::new(detector), emotion, info })
 }
 
 fn describe(manifest: &Manifest) -> ModelInfo {

@@ -48,15 +48,15 @@ pub fn units(folder: &Path) {
 
 fn prepare(root: &Path) {
     units(root);
-    fs::write(root.join("emotiond.conf"), DROP_IN).unwrap();
+    fs::write(root.join("emotiond.service.conf"), DROP_IN).unwrap();
     fs::write(root.join("driver.service"), DRIVER).unwrap();
     fs::write(root.join("driver.sh"), include_str!("driver.sh")).unwrap();
     preload::build(root);
 }
 
-/// One small network, so that the emulated processor needs a second for a frame and not the watchdog's whole time.
+/// Without the emotion network, so that the emulated processor does not need the watchdog's whole time for a frame.
 fn config() -> String {
-    format!("{}[models]\ndetector = \"blazeface-short\"\n", CONFIG.replace("\"home\"", "\"education\""))
+    CONFIG.replace("\"home\"", "\"education\"")
 }
 
 fn a_face(summary: &Value) -> bool {

@@ -8,7 +8,7 @@ use emotiond::capture::frame::warp::{Cropper, Letterbox};
 use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::inference::manifest::{Manifest, Task};
 use emotiond::inference::tensor::Quantization;
-use emotiond::vision::detect;
+use emotiond::vision::detect::{self, FaceDetector as _};
 use emotiond::vision::emotion::{mirror, square};
 use image::{RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
@@ -69,7 +69,7 @@ pub fn minute(jpegs: &[Vec<u8>]) -> Vec<u8> {
     (0..60 * 25).flat_map(frame).collect()
 }
 
-/// The byte runs of those pictures: as JPEG, decoded, scaled for each detector, and cropped for the emotion network, each
+/// The byte runs of those pictures: as JPEG, decoded, scaled for the detector, and cropped for the emotion network, each
 /// as pixels and as the elements of its tensor.
 fn needles(jpegs: &[Vec<u8>]) -> Needles {
     let mut needles = Needles::default();
@@ -82,27 +82,20 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
         needles.add(&format!("picture {number}"), &picture);
         let luma: Vec<u8> = imageops::grayscale(&picture).into_raw();
         needles.add(&format!("grey picture {number}"), &luma);
-        for name in ["emotiond-face", "blazeface-short", "blazeface-back"] {
-            let (mut detector, manifests) = detect::open(models(), name).unwrap();
-            for manifest in manifests {
-                let mut letterbox = Letterbox::new(manifest.input.width, manifest.input.height);
-                letterbox.fit(&picture);
-                tensor(
-                    &mut needles,
-                    &format!("input of {} {number}", manifest.name),
-                    letterbox.pixels(),
-                    &manifest,
-                );
-            }
-            let faces = detector.detect(&picture).unwrap();
-            assert_eq!(faces.len(), 1, "{name} finds the face of picture {number}");
-            let (width, height) = (emotion.input.width, emotion.input.height);
-            let mut pixels = vec![0; (width * height * 3) as usize];
-            Cropper::default().crop(&picture, &square(crop, &faces[0]), width, height, &mut pixels);
-            tensor(&mut needles, &format!("crop {number}"), &pixels, &emotion);
-            mirror(&mut pixels, width as usize);
-            tensor(&mut needles, &format!("mirrored crop {number}"), &pixels, &emotion);
-        }
+        let mut detector = detect::open(models(), "emotiond-face").unwrap();
+        let input = &detector.manifest().input;
+        let mut letterbox = Letterbox::new(input.width, input.height);
+        letterbox.fit(&picture);
+        let label = format!("input of the detector {number}");
+        tensor(&mut needles, &label, letterbox.pixels(), detector.manifest());
+        let faces = detector.detect(&picture).unwrap();
+        assert_eq!(faces.len(), 1, "the face of picture {number}");
+        let (width, height) = (emotion.input.width, emotion.input.height);
+        let mut pixels = vec![0; (width * height * 3) as usize];
+        Cropper::default().crop(&picture, &square(crop, &faces[0]), width, height, &mut pixels);
+        tensor(&mut needles, &format!("crop {number}"), &pixels, &emotion);
+        mirror(&mut pixels, width as usize);
+        tensor(&mut needles, &format!("mirrored crop {number}"), &pixels, &emotion);
     }
     needles
 }

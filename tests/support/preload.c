@@ -4,7 +4,7 @@
  * the program starts, because the daemon soon gives up opening files of its choice, and to stay the same file:
  *   invoke    TfLiteInterpreterInvoke does not return
  *   dequeue   the ioctl VIDIOC_DQBUF does not return (the crate v4l makes it by syscall(), not by ioctl())
- *   lie       output tensors are three bytes long, which no array of floats can be
+ *   lie       output tensors of floats are three bytes long, which no array of floats can be
  * What happens is said once on standard error, with the monotonic time in seconds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -74,10 +74,14 @@ const void *TfLiteInterpreterGetOutputTensor(const void *interpreter, int index)
 
 size_t TfLiteTensorByteSize(const void *tensor)
 {
+    enum { FLOAT32 = 1 }; /* kTfLiteFloat32 */
     static size_t (*real)(const void *);
-    if (!real)
+    static int (*type)(const void *);
+    if (!real) {
         real = (size_t (*)(const void *))dlsym(RTLD_NEXT, "TfLiteTensorByteSize");
-    if (tensor == output && asked("lie")) {
+        type = (int (*)(const void *))dlsym(RTLD_NEXT, "TfLiteTensorType");
+    }
+    if (tensor == output && type(tensor) == FLOAT32 && asked("lie")) {
         say("TfLiteTensorByteSize lies");
         return 3;
     }

@@ -81,7 +81,8 @@ def golden(args: argparse.Namespace) -> None:
     from .golden import lines
     from .runtime import Detector
 
-    args.out.write_text(lines(Detector(args.model), args.picture))
+    detector = Detector(args.model)
+    args.out.write_text("".join(lines(detector, picture, not args.plain) for picture in args.picture))
 
 
 def main() -> None:
@@ -116,8 +117,9 @@ def main() -> None:
     made.add_argument("--float", type=Path, help="an ONNX file or a checkpoint of train, measured in float beside the file")
     made.add_argument("--points", action="store_true", help="the five points as well")
     made.add_argument("--scores", type=float, nargs="+", default=[0.5, 0.6, 0.7])
-    made = command(golden, "model", text="what the file sees in a picture, for the program's tests")
-    made.add_argument("--picture", type=Path, required=True)
+    made = command(golden, "model", text="what the file sees in pictures, for the program's tests")
+    made.add_argument("--picture", type=Path, nargs="+", required=True)
+    made.add_argument("--plain", action="store_true", help="without their mirror images")
     made.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.function(args)

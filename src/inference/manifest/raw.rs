@@ -5,15 +5,14 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::{Activation, Crop, Detector, Head, Manifest, NetworkInput, OutputRef, Source, Task};
+use super::{Activation, Crop, Head, Manifest, NetworkInput, OutputRef, Source, Task, YunetDetector};
 
 /// The version of the manifest format that this program reads.
 const FORMAT: u32 = 1;
 /// The longest text and the most entries of a list, far beyond any manifest's: the texts go into messages and `info`.
 const LONGEST: usize = 1000;
-/// The most anchors of a detector: twenty times those of the published ones, and what a frame's time allows.
-const MOST_ANCHORS: u64 = 20_000;
 /// The bounds of `std`; `mean` is within the upper one of 0. Pixels are 0..=255, so no network needs more.
 const DEVIATIONS: RangeInclusive<f32> = 1e-4..=1e4;
 
@@ -34,7 +33,17 @@ pub(super) struct RawManifest {
     crop: Option<Crop>,
     #[serde(default, rename = "head")]
     heads: Vec<RawHead>,
-    detector: Option<Detector>,
+    detector: Option<DetectorTable>,
+}
+
+/// How a face detector's outputs are read, by the manifest's `decoder`.
+#[derive(Deserialize)]
+#[serde(tag = "decoder", rename_all = "lowercase")]
+enum DetectorTable {
+    /// Cells of the `YuNet` family.
+    Yunet(YunetDetector),
+    /// What earlier versions read.
+    Blazeface(IgnoredAny),
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
@@ -55,10 +64,20 @@ struct RawHead {
     labels: Vec<String>,
     #[serde(default)]
     activation: Activation,
-    temperature: Option<f32>,
+    temperature: Option<Temperature>,
+    bias: Option<Vec<f32>>,
+    thresholds: Option<Vec<f32>>,
     prior: Option<Vec<f32>>,
     circumplex: Option<BTreeMap<String, [f32; 2]>>,
     action_units: Option<BTreeMap<String, [f32; 2]>>,
+}
+
+/// One number for all labels, or one for each.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Temperature {
+    All(f32),
+    Each(Vec<f32>),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -95,8 +114,7 @@ impl RawManifest {
                     return Err("a face_detector has neither [crop] nor [[head]]".to_owned());
                 }
                 let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
-                detector.check(&self.input)?;
-                Task::FaceDetector(detector)
+                Task::FaceDetector(detector.check(&self.input)?)
             }
             Kind::Emotion => {
                 if self.detector.is_some() {
@@ -190,40 +208,26 @@ impl Crop {
     }
 }
 
-impl Detector {
-    fn check(&self, input: &NetworkInput) -> Result<(), String> {
-        let (strides, min_score, overlap) = match self {
-            Self::Blazeface(detector) => {
-                let anchors = detector.anchors_per_layer;
-                if !(1..=8).contains(&anchors) {
-                    return Err(format!("[detector] anchors_per_layer = {anchors} is not in 1..=8"));
-                }
-                let cells =
-                    |stride: &u32| u64::from(input.width.div_ceil(*stride) * input.height.div_ceil(*stride));
-                let all = detector.strides.iter().filter(|stride| **stride > 0).map(cells).sum::<u64>()
-                    * anchors as u64;
-                if all > MOST_ANCHORS {
-                    return Err(format!("[detector] has {all} anchors; {MOST_ANCHORS} at most are allowed"));
-                }
-                within("scale", detector.scale, 1.0, 4096.0)?;
-                within("score_clip", detector.score_clip, 1.0, 1000.0)?;
-                (&detector.strides, detector.min_score, detector.overlap)
-            }
-            Self::Yunet(detector) => {
-                let (strides, outputs) = (detector.strides.len(), detector.outputs.len());
-                if strides != outputs {
-                    return Err(format!(
-                        "[detector] has {strides} strides and {outputs} outputs: one for each"
-                    ));
-                }
-                (&detector.strides, detector.min_score, detector.overlap)
-            }
+impl DetectorTable {
+    fn check(self, input: &NetworkInput) -> Result<YunetDetector, String> {
+        let Self::Yunet(detector) = self else {
+            return Err(
+                "[detector] decoder = \"blazeface\": emotiond no longer reads BlazeFace networks; name \
+                        \"emotiond-face\" in models.detector, or leave that key out"
+                    .to_owned(),
+            );
         };
+        let YunetDetector { strides, outputs, min_score, overlap } = &detector;
+        if strides.len() != outputs.len() {
+            let (strides, outputs) = (strides.len(), outputs.len());
+            return Err(format!("[detector] has {strides} strides and {outputs} outputs: one for each"));
+        }
         if strides.is_empty() || strides.iter().any(|s| *s == 0 || *s > input.width.min(input.height)) {
             return Err(format!("[detector] strides = {strides:?} must be in 1..=the input's side"));
         }
-        within("min_score", min_score, 0.01, 0.99)?;
-        within("overlap", overlap, 0.01, 0.99)
+        within("min_score", *min_score, 0.01, 0.99)?;
+        within("overlap", *overlap, 0.01, 0.99)?;
+        Ok(detector)
     }
 }
 
@@ -292,8 +296,12 @@ impl RawHead {
         if !allowed.contains(&self.activation) {
             return wrong(&format!("has activation {:?}; expected one of {allowed:?}", self.activation));
         }
-        if kind != HeadKind::Expression && (self.temperature.is_some() || self.prior.is_some()) {
-            return wrong("has a temperature or a prior, which only an expression head may have");
+        let calibrated = self.temperature.is_some() || self.bias.is_some() || self.prior.is_some();
+        if kind != HeadKind::Expression && calibrated {
+            return wrong("has a temperature, a bias or a prior, which only an expression head may have");
+        }
+        if kind != HeadKind::ActionUnits && self.thresholds.is_some() {
+            return wrong("has thresholds, which only an action_units head may have");
         }
         if self.slice.is_some_and(|[start, len]| len == 0 || start > 1 << 20 || len > 1 << 20) {
             return wrong(&format!("has slice = {:?}; expected [start, length above 0]", self.slice));
@@ -312,14 +320,39 @@ impl RawHead {
         let activation = self.activation;
         match kind {
             HeadKind::ValenceArousal => Ok(Head::ValenceArousal { source, activation }),
-            HeadKind::ActionUnits => Ok(Head::ActionUnits { source, labels: self.labels, activation }),
-            HeadKind::Expression => {
-                let temperature = self.temperature.unwrap_or(1.0);
-                if !(0.01..=100.0).contains(&temperature) {
-                    return wrong(&format!("has temperature = {temperature}, not in 0.01..=100"));
+            HeadKind::ActionUnits => {
+                let (labels, thresholds) = (self.labels, self.thresholds);
+                if let Some(thresholds) = &thresholds
+                    && (thresholds.len() != labels.len()
+                        || thresholds.iter().any(|t| !(0.01..=0.99).contains(t)))
+                {
+                    return wrong(&format!(
+                        "has thresholds = {thresholds:?}; expected a number in 0.01..=0.99 for each label"
+                    ));
                 }
-                if self.temperature.is_some() && activation != Activation::Softmax {
-                    return wrong("has a temperature, which needs activation = \"softmax\"");
+                Ok(Head::ActionUnits { source, labels, activation, thresholds })
+            }
+            HeadKind::Expression => {
+                let scaled = self.temperature.is_some() || self.bias.is_some();
+                if scaled && activation != Activation::Softmax {
+                    return wrong("has a temperature or a bias, which needs activation = \"softmax\"");
+                }
+                let (temperature, allowed) = match self.temperature {
+                    None => (vec![1.0], 1),
+                    Some(Temperature::All(temperature)) => (vec![temperature], 1),
+                    Some(Temperature::Each(each)) => (each, self.labels.len()),
+                };
+                if temperature.len() != allowed || temperature.iter().any(|t| !(0.01..=100.0).contains(t)) {
+                    return wrong(&format!(
+                        "has temperature = {temperature:?}; expected one number in 0.01..=100, or one for each label"
+                    ));
+                }
+                if let Some(bias) = &self.bias
+                    && (bias.len() != self.labels.len() || bias.iter().any(|b| !(-100.0..=100.0).contains(b)))
+                {
+                    return wrong(&format!(
+                        "has bias = {bias:?}; expected a number in -100..=100 for each label"
+                    ));
                 }
                 if let Some(prior) = &self.prior
                     && (prior.len() != self.labels.len() || prior.iter().any(|p| !(1e-6..=1e6).contains(p)))
@@ -329,7 +362,14 @@ impl RawHead {
                     ));
                 }
                 let labels = self.labels.iter().map(|l| l.parse()).collect::<Result<_, _>>()?;
-                Ok(Head::Expression { source, labels, activation, temperature, prior: self.prior })
+                Ok(Head::Expression {
+                    source,
+                    labels,
+                    activation,
+                    temperature,
+                    bias: self.bias,
+                    prior: self.prior,
+                })
             }
         }
     }

@@ -113,18 +113,34 @@ fn texts_and_lists_have_a_longest_length() {
     assert!(message.contains("a list has 1001 entries"), "{message}");
 }
 
-#[test]
-fn a_detector_has_a_bounded_number_of_anchors() {
+fn detector(table: &str) -> String {
     let head = EMOTION.split_once("[crop]").unwrap().0.replace("\"emotion\"", "\"face_detector\"");
-    let detector = |strides: &str| {
-        format!(
-            "{head}[detector]\ndecoder = \"blazeface\"\nstrides = {strides}\nanchors_per_layer = 2\nboxes = 0\nscores = 1\nscale = 64.0\n\
-             score_clip = 100.0\nmin_score = 0.5\noverlap = 0.3\n"
-        )
+    format!("{head}[detector]\n{table}\nmin_score = 0.5\noverlap = 0.3\n")
+}
+
+#[test]
+fn a_detector_has_an_output_for_each_stride() {
+    let table = |strides: &str| {
+        detector(&format!("decoder = \"yunet\"\nstrides = {strides}\noutputs = [0, \"stride16\"]"))
     };
-    assert!(parse(&detector("[8, 16, 16, 16]")).is_ok());
-    let message = parse(&detector(&format!("{:?}", vec![1; 1000]))).unwrap_err();
-    assert!(message.contains("8192000 anchors; 20000 at most"), "{message}");
+    let manifest = parse(&table("[8, 16]")).unwrap();
+    assert!(matches!(manifest.task, Task::FaceDetector(detector) if detector.strides == [8, 16]));
+    for (strides, said) in
+        [("[8]", "1 strides and 2 outputs"), ("[0, 8]", "must be in 1..="), ("[8, 128]", "must be in 1..=")]
+    {
+        let message = parse(&table(strides)).unwrap_err();
+        assert!(message.contains(said), "{message}");
+    }
+}
+
+#[test]
+fn a_manifest_of_an_earlier_detector_is_refused_with_the_remedy() {
+    let blazeface =
+        "anchors_per_layer = 2\ndecoder = \"blazeface\"\nstrides = [8, 16]\nboxes = 0\nscores = 1";
+    let message = parse(&detector(blazeface)).unwrap_err();
+    assert!(message.contains("no longer reads BlazeFace") && message.contains("emotiond-face"), "{message}");
+    let message = parse(&detector("decoder = \"ssd\"")).unwrap_err();
+    assert!(message.contains("unknown variant `ssd`"), "{message}");
 }
 
 #[test]
@@ -152,5 +168,38 @@ fn every_shipped_manifest_is_valid() {
             count += 1;
         }
     }
-    assert!(count >= 4, "only {count} manifests in {}", folder.display());
+    assert!(count >= 3, "only {count} manifests in {}", folder.display());
+}
+
+#[test]
+fn corrections_of_classes_and_units_are_checked() {
+    let with = |after: &str, line: &str| parse(&EMOTION.replace(after, &format!("{after}\n{line}")));
+    let temperature = "temperature = 1.5";
+    let units = "labels = [\"AU1\", \"AU12\"]";
+    let good = with(temperature, "bias = [0.5, 0.0, -0.5]").unwrap();
+    let Task::Emotion { heads, .. } = good.task else { panic!("expected an emotion model") };
+    assert!(matches!(&heads[0], Head::Expression { temperature, bias: Some(bias), .. }
+        if *temperature == [1.5] && *bias == [0.5, 0.0, -0.5]));
+    let each = parse(&EMOTION.replace(temperature, "temperature = [1.0, 1.5, 2.0]")).unwrap();
+    let Task::Emotion { heads, .. } = each.task else { panic!("expected an emotion model") };
+    assert!(matches!(&heads[0], Head::Expression { temperature, .. } if temperature.len() == 3));
+    let units_good = with(units, "thresholds = [0.4, 0.7]").unwrap();
+    let Task::Emotion { heads, .. } = units_good.task else { panic!("expected an emotion model") };
+    assert!(matches!(&heads[1], Head::ActionUnits { thresholds: Some(t), .. } if *t == [0.4, 0.7]));
+    for (text, word) in [
+        (with(temperature, "bias = [0.5]"), "bias"),
+        (with(temperature, "bias = [0.5, 0.0, 1e9]"), "bias"),
+        (with(temperature, "thresholds = [0.5, 0.5, 0.5]"), "thresholds"),
+        (with(units, "thresholds = [0.5]"), "thresholds"),
+        (with(units, "thresholds = [0.5, 1.0]"), "thresholds"),
+        (with(units, "bias = [0.5, 0.5]"), "bias"),
+        (parse(&EMOTION.replace(temperature, "temperature = [1.0, 1.0]")), "temperature"),
+        (
+            parse(&EMOTION.replace("activation = \"softmax\"\ntemperature = 1.5", "bias = [0.0, 0.0, 0.0]")),
+            "softmax",
+        ),
+    ] {
+        let message = text.unwrap_err();
+        assert!(message.contains(word), "{word}: {message}");
+    }
 }

@@ -22,7 +22,6 @@ mod topic;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,7 +30,7 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::publish::settings::{Address, Credentials, Password};
+use crate::publish::settings::{Address, Credentials, OpenListener, Password};
 use emotiond_core::report::payload::DeviceName;
 use hub::Hub;
 use rights::Rights;
@@ -47,7 +46,7 @@ pub struct EmbeddedSettings {
     /// The address; port 0 takes any free one.
     pub listen: SocketAddr,
     /// The socket that listens there already, if there is one.
-    pub listener: Option<Arc<TcpListener>>,
+    pub listener: Option<OpenListener>,
     /// What every client has to send. Required if `listen` is not on the loopback.
     pub credentials: Option<Credentials>,
     /// The device whose topics are the daemon's alone, commands excepted.

@@ -8,8 +8,9 @@ use std::time::Instant;
 use rumqttc::{Client, ConnAck, ConnectReturnCode, Event, MqttState, Packet, PubAck, Request};
 
 use super::inbox::{Inbox, refused};
-use super::session::{LARGEST_INCOMING, Reporter, SessionWorker, Shared};
-use crate::publish::home_assistant::Discovery;
+use super::session::{LARGEST_INCOMING, Refused, Reporter, SessionWorker, Shared};
+use crate::publish::home_assistant::announcer::Announcer;
+use crate::publish::home_assistant::withdrawal;
 use crate::publish::queue::Queue;
 use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
@@ -88,19 +89,19 @@ pub fn hostile_broker(client: &Client, requests: &mut dyn FnMut() -> Option<Requ
     let (daemon, commands) = sync_channel(4);
     let sink = Box::new(move |command| daemon.try_send(command).map_err(refused));
     let shared = Arc::new(Shared::new(Queue::new(QUEUE, None)));
-    let discovery = Discovery {
-        topic: "homeassistant/device/emotiond_hall/config".into(),
-        body: "{}".into(),
-        birth_topic: "homeassistant/status".into(),
-    };
     let device = settings.device.clone();
+    let mut discovery =
+        withdrawal("homeassistant", &device, &device).expect("the default prefix can stand in a topic");
+    discovery.config = Some(serde_json::json!({}));
+    shared.lock().announcer = Some(Announcer::new(discovery));
     let mut worker = SessionWorker {
         shared: Arc::clone(&shared),
         address,
         inbox: Some(Inbox::new(&device, sink, Instant::now())),
         settings,
         status: true,
-        discovery: Some(discovery),
+        refused: Refused::default(),
+        subscriptions: Vec::new(),
     };
     let mut reporter = Reporter::new("broker".into());
     let mut number = 0;

@@ -1,6 +1,6 @@
 //! Weighted non-maximum suppression: overlapping candidates become one face at their score-weighted mean.
 //!
-//! Averaging instead of picking the best one is what keeps `BlazeFace`'s boxes and keypoints from jittering between
+//! Averaging instead of picking the best one is what keeps a detector's boxes and keypoints from jittering between
 //! video frames (Bazarevsky et al. 2019, section 3.3).
 
 use emotiond_core::geometry::{Face, Point, Rect};
@@ -8,7 +8,7 @@ use emotiond_core::geometry::{Face, Point, Rect};
 /// Merges candidates whose boxes overlap the best one's by more than `overlap` (intersection over union), and appends
 /// the merged faces to `faces`, best first. A merged face has the best score among its candidates. Empties `candidates`.
 pub fn merge(candidates: &mut Vec<Face>, overlap: f32, faces: &mut Vec<Face>) {
-    // Stable, so that equal scores stay in the order of the anchors and the result does not depend on the sort.
+    // Stable, so that equal scores stay in the order of the cells and the result does not depend on the sort.
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     while let Some(best) = candidates.first().copied() {
         let mut mean = WeightedFace::default();

@@ -68,6 +68,12 @@ impl Yunet {
             candidates: Vec::new(),
         })
     }
+
+    /// The manifest it was loaded by.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        self.network.manifest()
+    }
 }
 
 impl FaceDetector for Yunet {
