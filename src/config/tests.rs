@@ -31,6 +31,8 @@ fn example_switched_on() -> String {
         "#client_",
         "#id",
         "#listen = \"127.0.0.1:9464",
+        "#cpu",
+        "#smoothing_",
     ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
