@@ -34,6 +34,7 @@ fn prepare(root: &Path) {
 fn the_unit_and_the_daemon_leave_tcp_to_somebody_inside_and_nothing_else() {
     let mosquitto = Mosquitto::start();
     let mut guest = Guest::boot_with(mosquitto.port(), CONFIG, include_str!("supervised.sh"), prepare);
+    guest.line("driver.log", "made: ", 1);
     assert!(guest.ended().success());
     let log = guest.read("emotiond.log");
     assert!(log.contains("confined: Landlock") && log.contains("inside: done"), "{log}");
