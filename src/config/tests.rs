@@ -7,7 +7,6 @@ use super::*;
 use emotiond_core::report::trigger::Level;
 
 use crate::publish::settings::Broker;
-use emotiond_core::report::trigger::Level;
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
     Settings::parse(text, Path::new("test.toml"), &Overrides::default())
