@@ -9,6 +9,7 @@ mod validate;
 mod vision;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -120,6 +121,8 @@ pub struct Settings {
     pub models: ModelSettings,
     /// Faces with a shorter side than this, in pixels, are counted but not classified.
     pub min_face: f32,
+    /// Processor time that the process may use, in cores; without it no bound.
+    pub cores: Option<f64>,
     /// Length of a summary's window.
     pub window: Duration,
     /// Time constant of the smoothing.
@@ -138,6 +141,8 @@ pub struct Settings {
     pub password_file: Option<PathBuf>,
     /// Home Assistant.
     pub home_assistant: HomeAssistantSettings,
+    /// Where metrics can be read, if anywhere; port 0 takes any free one.
+    pub metrics: Option<SocketAddr>,
     /// Events.
     pub triggers: Vec<TriggerSettings>,
 }

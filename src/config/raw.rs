@@ -29,6 +29,8 @@ pub(super) struct File {
     pub mqtt: MqttTable,
     #[serde(default)]
     pub home_assistant: HomeAssistantTable,
+    #[serde(default)]
+    pub metrics: MetricsTable,
     #[serde(default, rename = "trigger")]
     pub triggers: Vec<TriggerTable>,
 }
@@ -40,6 +42,7 @@ pub(super) struct CameraTable {
     pub width: u32,
     pub height: u32,
     pub rate: f64,
+    pub cpu: Option<f64>,
     pub timeout: Span,
     pub format: Option<String>,
     pub stride: u32,
@@ -53,6 +56,7 @@ impl Default for CameraTable {
             width: 640,
             height: 480,
             rate: 5.0,
+            cpu: None,
             timeout: Span(Duration::from_secs(5)),
             format: None,
             stride: 0,
@@ -188,6 +192,12 @@ impl Default for HomeAssistantTable {
     fn default() -> Self {
         Self { discovery: true, prefix: "homeassistant".to_owned(), id: None }
     }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MetricsTable {
+    pub listen: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

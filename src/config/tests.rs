@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use emotiond_core::report::trigger::Level;
 
 use crate::publish::settings::Broker;
 
@@ -29,6 +28,10 @@ fn example_switched_on() -> String {
         "#password_file",
         "#ca_file",
         "#client_",
+        "#id",
+        "#listen = \"127.0.0.1:9464",
+        "#cpu",
+        "#smoothing_",
     ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
@@ -70,7 +73,8 @@ fn every_key_is_in_the_example() {
     let keys =
         raw.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ")).map(|(k, _)| k);
     for key in keys.filter(|key| {
-        !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant"].contains(key)
+        !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant", "metrics"]
+            .contains(key)
     }) {
         let written = match key {
             "hold" => "for",

@@ -66,6 +66,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             emotion: file.models.emotion,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
+        cores: file.camera.cpu.map(|cores| within("camera.cpu", cores, 0.05, 64.0)).transpose()?,
         window,
         compound: match summary.compound {
             raw::CompoundKey::Off => None,
@@ -94,11 +95,21 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
                 .map(|id| id.parse().map_err(|error| anyhow!("`home_assistant.id`: {error}")))
                 .transpose()?,
         },
+        metrics: file
+            .metrics
+            .listen
+            .map(|text| address("metrics.listen", &text, "127.0.0.1:9464"))
+            .transpose()?,
         triggers: super::triggers::checked(file.triggers)?,
         device,
         camera,
         privacy,
     })
+}
+
+fn address(key: &str, text: &str, example: &str) -> Result<SocketAddr> {
+    text.parse()
+        .with_context(|| format!("`{key}` is {text:?}; write an address and a port, for example {example:?}"))
 }
 
 fn camera(camera: &raw::CameraTable, speed: Speed) -> Result<CameraSettings> {

@@ -23,7 +23,7 @@ Restart=no
 
 fn prepare(root: &Path) {
     units(root);
-    fs::write(root.join("emotiond.conf"), DROP_IN).unwrap();
+    fs::write(root.join("emotiond.service.conf"), DROP_IN).unwrap();
     fs::write(root.join("driver.service"), DRIVER).unwrap();
     fs::write(root.join("driver.sh"), include_str!("inside.sh")).unwrap();
     fs::rename(preload::build_of("inside.c", root), root.join("preload.so")).unwrap();

@@ -35,7 +35,8 @@ impl Smoother {
         Self { heads, ..self }
     }
 
-    /// The smoothed scores of a track after a new reading. The first reading of a track passes unchanged. A
+    /// The smoothed scores of a track after a frame: after a new reading, or with the last one once more, which holds
+    /// until there is another. The first reading of a track passes unchanged. A
     /// second reading of the same moment changes nothing.
     pub fn update(&mut self, track: TrackId, at: Moment, reading: &Scores) -> Scores {
         let Some((seen, state)) = self.tracks.get_mut(&track) else {

@@ -5,6 +5,7 @@ pub mod expression;
 pub mod observation;
 pub mod payload;
 pub mod policy;
+pub mod reading;
 pub mod score;
 pub mod summary;
 pub mod trigger;

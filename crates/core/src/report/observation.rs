@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
+use crate::report::reading::Reading;
 use crate::report::score::Scores;
 
 /// Identifies a track within this run of the process. Never leaves it.
@@ -42,8 +43,11 @@ pub struct Observation {
     pub track: TrackId,
     /// Whether the head is turned towards the camera.
     pub facing: bool,
-    /// The smoothed scores; `None` where the face was too small or too far turned to classify, or the site forbids it.
+    /// The smoothed scores by what was last read; `None` where the face was too small or too far turned to classify, has
+    /// not been read yet, or the site forbids it.
     pub scores: Option<Scores>,
+    /// When it was last read.
+    pub reading: Reading,
 }
 
 /// Faces that were found and counted, but not classified.

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use report::EventPayload;
-pub use report::{Capabilities, Health, Info, Latency, ModelInfo, PrivacyInfo};
+pub use report::{Capabilities, Health, Info, Latency, ModelInfo, PrivacyInfo, ReadingRate};
 pub use schema::schema_text;
 use summary::SummaryPayload;
 pub use topic::{DeviceName, InvalidDeviceName};

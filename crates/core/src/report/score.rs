@@ -192,6 +192,23 @@ impl Scores {
         self.values.iter().all(|value| value.is_finite())
     }
 
+    /// How far another reading is from this one: the greatest difference of a score, in units of what it may differ by
+    /// (a signed score goes from -1 to 1, so that half its difference counts). 1 for another vocabulary.
+    #[must_use]
+    pub(crate) fn difference(&self, other: &Self) -> f64 {
+        if self.vocabulary != other.vocabulary {
+            return 1.0;
+        }
+        let heads = self.vocabulary.heads().flat_map(|(head, range)| {
+            let unit = if head.kind == ScoreKind::Signed { 2.0 } else { 1.0 };
+            self.values[range.clone()]
+                .iter()
+                .zip(&other.values[range])
+                .map(move |(a, b)| (f64::from(*a) - f64::from(*b)).abs() / unit)
+        });
+        heads.fold(0.0, f64::max)
+    }
+
     /// Moves every score towards another reading by a share of the difference, 0 (not at all) to 1. A reading of
     /// another vocabulary replaces this one.
     pub fn approach(&mut self, other: &Self, share: f64) {

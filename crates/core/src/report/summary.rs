@@ -40,6 +40,7 @@ use core::time::Duration;
 use crate::moment::Moment;
 use crate::report::observation::{CameraState, FrameAnalysis, Passage, Skipped, TrackId};
 use crate::report::policy::{Policy, Suppressed};
+use crate::report::reading::{Reading, ReadingTimes};
 use crate::report::score::{Scores, Vocabulary};
 use crate::report::visits::{VisitSummary, Visits};
 use window::Window;
@@ -143,6 +144,8 @@ pub struct Quality {
     pub corrupt: u64,
     /// The time observed.
     pub observed: Duration,
+    /// How often faces were read; `None` if there is nothing to say of what they showed.
+    pub readings: Option<ReadingTimes>,
 }
 
 /// What one window says. Moments, not wall time: that is stamped when it is published.
@@ -170,6 +173,7 @@ struct HeldFace {
     track: TrackId,
     facing: bool,
     scores: Option<Scores>,
+    reading: Reading,
 }
 
 /// Turns analysed frames and camera states into one summary a window.
@@ -186,6 +190,8 @@ pub struct Windows {
     /// Frames a track was seen in, and when last.
     seen: BTreeMap<TrackId, (u32, Moment)>,
     visits: Visits,
+    /// Readings that [`Self::take_readings`] has not told of yet.
+    readings: ReadingTimes,
     ready: Vec<Summary>,
 }
 
@@ -203,6 +209,7 @@ impl Windows {
             camera: CameraState::Lost,
             camera_since: start,
             seen: BTreeMap::new(),
+            readings: ReadingTimes::default(),
             ready: Vec::new(),
         }
     }
@@ -228,9 +235,13 @@ impl Windows {
             *last = self.cursor;
             if *frames >= self.settings.confirm {
                 let scores = face.scores.clone().filter(Scores::is_finite);
-                faces.push(HeldFace { track: face.track, facing: face.facing, scores });
+                let reading = face.reading;
+                faces.push(HeldFace { track: face.track, facing: face.facing, scores, reading });
             }
         }
+        let read = faces.iter().filter(|face| face.reading == Reading::At(analysis.at)).count() as u64;
+        self.current.readings.count += read;
+        self.readings.count += read;
         self.held = Some((faces, self.cursor + self.settings.hold));
     }
 
@@ -269,6 +280,11 @@ impl Windows {
         self.current.corrupt += frames;
     }
 
+    /// How often the faces that count were read, since the last call.
+    pub fn take_readings(&mut self) -> ReadingTimes {
+        core::mem::take(&mut self.readings)
+    }
+
     /// The windows that have ended and had their grace, in order.
     pub fn advance(&mut self, now: Moment) -> Vec<Summary> {
         self.settle(now - self.settings.grace);
@@ -302,6 +318,10 @@ impl Windows {
             let passed = step - self.cursor;
             match &self.held {
                 Some((faces, until)) if *until > self.cursor => {
+                    let mut readings = ReadingTimes::default();
+                    faces.iter().for_each(|face| readings.stand(self.cursor, passed, face.reading));
+                    self.readings.merge(&readings);
+                    self.current.readings.merge(&readings);
                     self.current.observe(passed, faces, self.settings.ambiguous);
                 }
                 _ => self.current.unobserved(passed, self.camera),

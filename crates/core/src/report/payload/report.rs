@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use super::number::{tenths, thousandths};
+use super::number::{Share, tenths, thousandths};
 use super::{SCHEMA, Stamp};
 use crate::report::expression::Expression;
 use crate::report::observation::CameraState;
 use crate::report::policy::Policy;
+use crate::report::reading::ReadingTimes;
 use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION, VALENCE_AROUSAL, Vocabulary};
 use crate::report::trigger::{Phase, TriggerEvent};
 
@@ -96,6 +97,24 @@ pub struct Latency {
     pub max: f64,
 }
 
+/// How often emotion was read of the faces that count and can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ReadingRate {
+    /// Readings of a face a second, on average.
+    #[serde(serialize_with = "thousandths")]
+    rate: f64,
+    /// Share of face-time with a reading younger than a second.
+    fresh: Share,
+}
+
+impl ReadingRate {
+    /// `None` if there was nobody to read.
+    #[must_use]
+    pub fn of(readings: &ReadingTimes) -> Option<Self> {
+        Some(Self { rate: readings.rate()?, fresh: Share(readings.freshness()?) })
+    }
+}
+
 /// The `health` message: how the daemon is. Rates and latencies are of the time since the last one; counters are of the
 /// run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -113,6 +132,11 @@ pub struct Health {
     /// Frames analysed a second.
     #[serde(serialize_with = "tenths")]
     pub fps: f64,
+    /// How often each face was read; null if there was none to read.
+    pub readings: Option<ReadingRate>,
+    /// Processor time of the process, in cores.
+    #[serde(serialize_with = "thousandths")]
+    pub cpu: f64,
     /// Milliseconds by stage; stages that did not run are left out.
     pub latency: BTreeMap<&'static str, Latency>,
     /// Frames captured or due but not analysed.

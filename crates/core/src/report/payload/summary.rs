@@ -14,6 +14,7 @@ use super::{SCHEMA, Stamp};
 use crate::report::expression::Expression;
 use crate::report::observation::{CameraState, Skipped};
 use crate::report::policy::Suppressed;
+use crate::report::reading::ReadingTimes;
 use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION};
 use crate::report::summary::{Faces, ScoreStatistics, ScoreSummary, Summary};
 use crate::report::visits::VisitSummary;
@@ -134,6 +135,26 @@ struct QualityPayload {
     observed: f64,
     /// Whether the wall clock was known to be synchronized when this was published.
     clock_synchronized: bool,
+    /// How often emotion was read of each face; null where there was none to read, or nothing is said of it.
+    readings: Option<ReadingsPayload>,
+}
+
+/// How often emotion was read of the faces that can be read.
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Readings")]
+struct ReadingsPayload {
+    /// Readings of all faces.
+    count: u64,
+    /// Readings of a face a second, on average.
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    rate: f64,
+    /// Share of face-time with a reading younger than a second.
+    fresh: Share,
+    /// The greatest age of a reading that stood for a face, seconds.
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    oldest: f64,
 }
 
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
@@ -189,8 +210,22 @@ impl SummaryPayload {
                 corrupt: quality.corrupt,
                 observed: quality.observed.as_secs_f64(),
                 clock_synchronized: stamp.synchronized,
+                readings: quality.readings.and_then(ReadingsPayload::of),
             },
         }
+    }
+}
+
+impl ReadingsPayload {
+    /// `None` if there was nobody to read.
+    fn of(readings: ReadingTimes) -> Option<Self> {
+        let oldest = readings.oldest.as_secs_f64();
+        Some(Self {
+            count: readings.count,
+            rate: readings.rate()?,
+            fresh: Share(readings.freshness()?),
+            oldest,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::report::expression::Expression;
 use crate::report::observation::{CameraState, Skipped};
 use crate::report::policy::{Policy, Suppressed};
+use crate::report::reading::ReadingTimes;
 use crate::report::score::{ScoreHead, Vocabulary};
 use crate::report::summary::{Faces, Quality, ScoreStatistics, ScoreSummary};
 use crate::report::trigger::Phase;
@@ -75,6 +76,12 @@ fn summary() -> Summary {
             dropped: 1,
             corrupt: 0,
             observed: Duration::from_millis(9_800),
+            readings: Some(ReadingTimes {
+                count: 20,
+                readable: Duration::from_secs(16),
+                fresh: Duration::from_secs(12),
+                oldest: Duration::from_millis(1_204),
+            }),
         },
     }
 }
@@ -121,7 +128,8 @@ fn a_summary_on_the_wire() {
             r#""fear":0.1},"ambiguous":0.25},"#,
             r#""valence":{"mean":0.44,"std":0.12},"arousal":{"mean":0.0,"std":0.07},"#,
             r#""action_units":{"AU12":0.61,"AU1":0.2,"AU25":0.1},"compound":null,"suppressed":null,"#,
-            r#""quality":{"camera":"ok","frames":50,"dropped":1,"corrupt":0,"observed":9.8,"clock_synchronized":true}}"#,
+            r#""quality":{"camera":"ok","frames":50,"dropped":1,"corrupt":0,"observed":9.8,"clock_synchronized":true,"#,
+            r#""readings":{"count":20,"rate":1.25,"fresh":0.75,"oldest":1.204}}}"#,
         )
     );
     check(&parse(&message)).unwrap();
@@ -223,6 +231,8 @@ fn info_and_health_carry_the_envelope() {
         camera: CameraState::Ok,
         captured_fps: 29.97,
         fps: 5.0,
+        readings: ReadingRate::of(&summary().quality.readings.unwrap()),
+        cpu: 0.123_45,
         latency: [("detect", Latency { mean: 12.345, max: 40.0 })].into(),
         dropped: 1,
         corrupt: 2,
@@ -241,6 +251,7 @@ fn info_and_health_carry_the_envelope() {
         (&value["boot"], &value["uptime"], &value["temperature"]),
         (&json!("b8c1"), &json!(100.0), &Value::Null)
     );
+    assert_eq!((&value["readings"], &value["cpu"]), (&json!({"rate": 1.25, "fresh": 0.75}), &json!(0.123)));
     assert_eq!(value["latency"]["detect"], json!({"mean": 12.3, "max": 40.0}));
     assert_eq!(health.status_line(), "camera ok, 5.0 frames/s analysed, 4 messages waiting, 41 MiB");
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::report::expression::Expression;
 use crate::report::observation::{FrameAnalysis, Observation, Passage, Skipped, TrackId};
 use crate::report::policy::Policy;
+use crate::report::reading::Reading;
 use crate::report::score::{ScoreHead, Scores, Vocabulary};
 use crate::report::visits::Visits;
 
@@ -36,7 +37,7 @@ fn analysis(happiness: &[f32]) -> FrameAnalysis {
     ]));
     let face = |&p: &f32| {
         let scores = Scores::new(Arc::clone(&vocabulary), vec![1.0 - p, p, p, -p, p]);
-        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores) }
+        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores), reading: Reading::No }
     };
     let faces = happiness.iter().map(face).collect();
     FrameAnalysis { at: ms(0), faces, skipped: Skipped::default() }
@@ -145,7 +146,12 @@ fn privacy_silences_emotion_and_leaves_the_count() {
 
 /// Visits by their tracks, after a frame that shows some of them.
 fn visited(visits: &mut Visits, at: u64, tracks: &[u64], policy: &Policy) -> Signals {
-    let face = |track: &u64| Observation { track: TrackId(*track), facing: true, scores: None };
+    let face = |track: &u64| Observation {
+        track: TrackId(*track),
+        facing: true,
+        scores: None,
+        reading: Reading::No,
+    };
     let faces = tracks.iter().map(face).collect();
     let analysis = FrameAnalysis { at: ms(at), faces, skipped: Skipped::default() };
     visits.frame(&analysis);

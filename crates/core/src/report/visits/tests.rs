@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::report::observation::{CameraState, Observation, Skipped};
 use crate::report::policy::Site;
+use crate::report::reading::Reading;
 use crate::report::summary::{Summary, SummarySettings, Windows};
 
 fn ms(ms: u64) -> Moment {
@@ -57,7 +58,7 @@ impl Room {
             });
             (*last, *missed) = (at, 0);
             self.history.entry(*track).or_default().push((self.frame, at, facing));
-            faces.push(Observation { track: *track, facing, scores: None });
+            faces.push(Observation { track: *track, facing, scores: None, reading: Reading::No });
         }
         self.windows.frame(&FrameAnalysis { at, faces, skipped: Skipped::default() });
     }
