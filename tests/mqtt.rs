@@ -32,7 +32,7 @@ fn settings(url: &str) -> MqttSettings {
 }
 
 fn start(settings: MqttSettings) -> (MqttPublisher, Receiver<RemoteCommand>) {
-    announcing(settings, Announcement { status: true, discovery: None })
+    announcing(settings, Announcement { status: true, ..Announcement::default() })
 }
 
 fn announcing(
@@ -273,7 +273,11 @@ fn discovery_is_sent_at_every_connection_and_at_home_assistants_birth() {
         triggers: &["smile".into()],
         commands: true,
     };
-    let announcement = Announcement { status: true, discovery: Some(discovery(&announced).unwrap()) };
+    let announcement = Announcement {
+        discovery: Some(discovery(&announced).unwrap()),
+        status: true,
+        ..Announcement::default()
+    };
     let home = Subscriber::new(broker.port(), "homeassistant/device/#");
     let (mut publisher, _commands) = announcing(settings.clone(), announcement);
     let config = "homeassistant/device/emotiond_hall/config";

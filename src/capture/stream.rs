@@ -4,7 +4,7 @@
 //! when it is opened again is older than the request to look, and is thrown away.
 
 mod assembler;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 
 use std::fs::{File, OpenOptions};

@@ -21,7 +21,7 @@ const ACCOUNT: usize = 256;
 const SENTENCE: usize = 1000;
 
 pub(super) fn check(file: &raw::File) -> Result<()> {
-    let raw::File { device, camera, models, privacy, mqtt, home_assistant, triggers, .. } = file;
+    let raw::File { device, camera, models, privacy, mqtt, home_assistant, metrics, triggers, .. } = file;
     for (key, text, most) in [
         ("device", device.as_deref(), NAME),
         ("camera.source", Some(&*camera.source), PATH),
@@ -34,6 +34,7 @@ pub(super) fn check(file: &raw::File) -> Result<()> {
         ("mqtt.username", mqtt.username.as_deref(), ACCOUNT),
         ("home_assistant.prefix", Some(&home_assistant.prefix), ACCOUNT),
         ("home_assistant.id", home_assistant.id.as_deref(), NAME),
+        ("metrics.listen", metrics.listen.as_deref(), ADDRESS),
     ] {
         text.map_or(Ok(()), |text| checked(key, text, most))?;
     }
@@ -96,6 +97,7 @@ mod tests {
             ("mqtt", "client_key_file", 4096),
             ("home_assistant", "prefix", 256),
             ("home_assistant", "id", 64),
+            ("metrics", "listen", 300),
         ] {
             let head = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
             let error = outcome(&format!("{head}{key} = \"{}\"", "x".repeat(300_000))).unwrap_err();

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use emotiond_core::report::payload::{Health, Info, Message};
-use emotiond_core::report::trigger::Phase;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::capture_worker::CaptureWorker;
@@ -61,6 +60,7 @@ pub struct Daemon<'a> {
     watchdog: Watchdog,
     clock: Arc<dyn Clock>,
     info: Info,
+    device: String,
     next_health: Instant,
 }
 
@@ -99,11 +99,10 @@ impl<'a> Daemon<'a> {
         let (clock, nominal, start) = session.clock(&settings.camera.properties());
         let vision = Vision::new(models.detector, models.emotion, settings.vision(), start);
         let info = reports::info(settings, models.info, vision.vocabulary());
-        let mut destination =
-            OpenPublisher::open(settings, &info, HEALTH, session.publisher.take(), &session.sender)?;
-        for message in session.states(&info) {
-            destination.publisher.publish(message).or_exit(Code::Unavailable)?;
-        }
+        session.metering.keep(settings.metrics);
+        let states = session.states(&info);
+        let before = session.publisher.take();
+        let destination = OpenPublisher::open(settings, &info, HEALTH, before, states, &session.sender)?;
 
         let context = Context::new(Arc::clone(&clock));
         let control = Arc::clone(&context.control);
@@ -138,6 +137,7 @@ impl<'a> Daemon<'a> {
             watchdog,
             clock,
             info,
+            device: settings.device.to_string(),
             next_health: Instant::now() + HEALTH,
         })
     }
@@ -200,8 +200,9 @@ impl<'a> Daemon<'a> {
             let now = Instant::now();
             if now >= next_watch {
                 next_watch = now + WATCH;
-                self.watchdog.check();
+                let trouble = self.watchdog.check();
                 self.publish_camera();
+                self.meter(trouble);
             }
             if now >= self.next_health {
                 self.next_health += HEALTH;
@@ -230,9 +231,13 @@ impl<'a> Daemon<'a> {
 
     fn publish_outcome(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         let message = match outcome {
-            Outcome::Summary(summary) => self.session.reports.summary(&summary, self.clock.as_ref()),
+            Outcome::Summary(summary) => {
+                let message = self.session.reports.summary(&summary, self.clock.as_ref());
+                self.session.metering.closed(&message.body);
+                message
+            }
             Outcome::Event(event) => {
-                self.publish(Message::trigger_state(&event.name, event.phase == Phase::Start));
+                self.publish(Message::trigger_state(&event.name, event.active));
                 if !event.published {
                     return Ok(());
                 }
@@ -240,6 +245,17 @@ impl<'a> Daemon<'a> {
             }
         };
         self.destination.publisher.publish(message)
+    }
+
+    /// Puts the numbers of this moment on the board of metrics, if there is one.
+    fn meter(&self, trouble: Option<&'static str>) {
+        if self.session.metering.is_on() {
+            let (totals, _) = self.session.status.totals();
+            let counters = self.destination.publisher.counters();
+            let health =
+                self.session.reports.health(self.session.status.as_ref(), &counters, self.clock.as_ref());
+            self.session.metering.post(&self.device, &health, &totals, &counters, trouble);
+        }
     }
 
     /// Publishes the camera's state where it has changed.

@@ -4,7 +4,7 @@
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use emotiond_core::report::payload::Info;
+use emotiond_core::report::payload::{Info, Message};
 
 use super::event::Event;
 use super::health::temperature;
@@ -45,7 +45,8 @@ impl FixedSettings {
 
 impl OpenPublisher {
     /// Takes the publisher of the configuration before, if these settings change nothing about it: its connection stays,
-    /// and nobody sees the device go. Otherwise a new one is started, whose commands go to `events`.
+    /// and nobody sees the device go. Otherwise a new one is started, whose commands go to `events`. Either way `states`
+    /// are published, and before the device is said to be online.
     ///
     /// # Errors
     /// If the destination cannot be used at all.
@@ -54,16 +55,20 @@ impl OpenPublisher {
         info: &Info,
         health_interval: Duration,
         before: Option<Self>,
+        states: Vec<Message>,
         events: &SyncSender<Event>,
     ) -> Result<Self, Failure> {
         let home_assistant = || tell_home_assistant(settings, info, health_interval);
         if let Some(mut kept) = before.filter(|kept| kept.serves(settings)) {
             kept.publisher.announce(Some(home_assistant()?));
+            for message in states {
+                kept.publisher.publish(message).or_exit(Code::Unavailable)?;
+            }
             return Ok(kept);
         }
         let publisher: Box<dyn Publisher> = match settings.publish {
             Destination::Stdout => Box::new(LinePublisher::stdout()),
-            Destination::Mqtt => Box::new(mqtt(settings, home_assistant()?, events.clone())?),
+            Destination::Mqtt => Box::new(mqtt(settings, states, home_assistant()?, events.clone())?),
         };
         Ok(Self { publisher, settings: FixedSettings::of(settings) })
     }
@@ -76,6 +81,7 @@ impl OpenPublisher {
 
 fn mqtt(
     settings: &Settings,
+    states: Vec<Message>,
     discovery: Discovery,
     events: SyncSender<Event>,
 ) -> Result<MqttPublisher, Failure> {
@@ -86,7 +92,7 @@ fn mqtt(
              mqtt.state_directory, or StateDirectory= in the unit"
         );
     }
-    let announcement = Announcement { status: true, discovery: Some(discovery) };
+    let announcement = Announcement { status: true, states, discovery: Some(discovery) };
     let commands = Box::new(move |command| events.try_send(Event::Command(command)).map_err(refused));
     MqttPublisher::start(mqtt, announcement, commands).or_exit(Code::Config)
 }

@@ -6,6 +6,7 @@ mod destination;
 mod event;
 mod health;
 mod mailbox;
+mod metering;
 mod reports;
 mod session;
 mod status;
@@ -13,9 +14,9 @@ mod systemd;
 mod vision_worker;
 mod watchdog;
 
-
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
+use crate::metrics;
 use crate::publish;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
@@ -33,9 +34,13 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     let supervisor = Supervisor::from_environment();
     let mut settings = load()?;
     settings.mqtt.listener = listener(&settings)?;
+    let metrics = settings.metrics.map(metrics::listen).transpose().or_exit(Code::Config)?;
     // Before there is another thread, which would not be confined.
     let confinement = sandbox::confine(access(&settings));
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
+    if let Some(socket) = metrics {
+        session.metering.start(socket).or_exit(Code::Software)?;
+    }
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     confinement.log();
@@ -95,13 +100,20 @@ fn reload(
     let mut settings = load()?;
     if settings.publish == Destination::Mqtt && settings.mqtt.broker == Broker::Embedded {
         let listen = settings.mqtt.embedded_listen;
-        settings.mqtt.listener = running.mqtt.listener.clone().filter(|_| listen == running.mqtt.embedded_listen);
+        settings.mqtt.listener =
+            running.mqtt.listener.clone().filter(|_| listen == running.mqtt.embedded_listen);
         if settings.mqtt.listener.is_none() {
             let objection = format!(
                 "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"
             );
             return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
         }
+    }
+    if let Some(listen) = settings.metrics.filter(|_| settings.metrics != running.metrics) {
+        let objection = format!(
+            "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"
+        );
+        return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
     }
     if let Some(objection) = confinement.objection(&access(&settings)) {
         return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);

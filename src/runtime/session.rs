@@ -10,6 +10,7 @@ use emotiond_core::report::payload::{Info, Message, Topic};
 
 use super::destination::OpenPublisher;
 use super::event::Event;
+use super::metering::Metering;
 use super::reports::Reports;
 use super::status::Status;
 use super::vision_worker::NominalClock;
@@ -30,6 +31,8 @@ pub struct Session {
     pub paused: bool,
     /// The publisher of the configuration before, if it is not to be closed.
     pub publisher: Option<OpenPublisher>,
+    /// What Prometheus is shown.
+    pub metering: Metering,
     /// What was published of the camera last.
     pub camera: Option<CameraState>,
     /// The triggers whose states are on the broker.
@@ -58,6 +61,7 @@ impl Session {
             status: Arc::new(Status::new(Instant::now())),
             paused: false,
             publisher: None,
+            metering: Metering::default(),
             camera: None,
             triggers: Vec::new(),
             events,

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::CONFIG;
 use crate::guest::Guest;
+use crate::supervised::{DRIVER, units};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::preload;
-use crate::supervised::{DRIVER, units};
 
 /// The library makes its attempts at the first frame and ends the daemon.
 const DROP_IN: &str = "
@@ -41,11 +41,8 @@ fn the_unit_and_the_daemon_leave_tcp_to_somebody_inside_and_nothing_else() {
         log.lines().filter_map(|line| line.strip_prefix("attempt ")?.split_once(' ')).collect();
     assert!(attempts.len() > 50, "{log}");
     let refused = ["EPERM", "EACCES", "ENOSYS", "EBADF", "EAFNOSUPPORT"];
-    let open: BTreeSet<&str> = attempts
-        .iter()
-        .filter(|(_, outcome)| !refused.contains(outcome))
-        .map(|(name, _)| *name)
-        .collect();
+    let open: BTreeSet<&str> =
+        attempts.iter().filter(|(_, outcome)| !refused.contains(outcome)).map(|(name, _)| *name).collect();
     // Landlock of Linux 6.1 does not hold ports: the attempt to connect ends at the port on which nothing listens.
     let ports = if log.contains("TCP ports") { BTreeSet::new() } else { BTreeSet::from(["tcp-connect"]) };
     let own = ["tcp-socket", "unix-stream-pair", "prlimit-own-read", "signal-self"];

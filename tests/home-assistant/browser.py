@@ -16,6 +16,9 @@ async def picture(session, url: str, token: str, path: str, wait_for: str, targe
     """Opens `url` + `path` as the user of `token`, waits until the text `wait_for` is shown, and writes a PNG."""
     with tempfile.TemporaryDirectory() as profile:
         command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        # Nothing beyond this machine is asked for anything.
+        command += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking"]
+        command += ["--no-first-run", "--disable-component-update"]
         command += ["--remote-debugging-port=0", f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}"]
         chromium = await asyncio.create_subprocess_exec(
             *command, "about:blank", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -80,7 +83,7 @@ async def drive(session, tools: str, url: str, token: str, path: str, wait_for: 
         if time.monotonic() > deadline:
             raise AssertionError(f"{path} never showed {wait_for!r}: {(await run(text) or '')[-1000:]}")
         await asyncio.sleep(0.5)
-    await asyncio.sleep(3)  # icons and the last animation
+    await asyncio.sleep(10)  # icons, which come last, and animations
     shot = await ask("Page.captureScreenshot", format="png")
     target.write_bytes(base64.b64decode(shot["data"]))
     await socket.close()

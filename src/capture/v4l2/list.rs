@@ -62,7 +62,9 @@ fn list_in(dev: &Path, requested: &ModeRequest) -> CameraList {
     CameraList { devices: devices.collect(), ..CameraList::default() }
 }
 
-fn look_at(path: PathBuf, requested: &ModeRequest) -> Camera {
+/// Looks at one video device.
+#[must_use]
+pub fn look_at(path: PathBuf, requested: &ModeRequest) -> Camera {
     let mut camera = Camera { path, ..Camera::default() };
     let outcome = Opened::open(&camera.path).and_then(|opened| {
         let identity = opened.identity()?;

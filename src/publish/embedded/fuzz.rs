@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::hub::{Close, Hub, SessionId};
-use super::limits::{INFLIGHT, LARGEST_CONNECT, LARGEST_PACKET, OUTPUT, QUEUE_BYTES, RETAINED_BYTES, SESSIONS};
+use super::limits::{
+    INFLIGHT, LARGEST_CONNECT, LARGEST_PACKET, OUTPUT, QUEUE_BYTES, RETAINED_BYTES, SESSIONS,
+};
 use super::packet::{Packet, frame, read, write_publish};
 use super::rights::Rights;
 use crate::publish::settings::{Credentials, Password};
@@ -181,10 +183,13 @@ pub fn clients(data: &[u8]) {
             let spoken = topic.strip_prefix("emotiond/hall/");
             let command = spoken.is_none_or(|of| of == "pause/set" || of.starts_with("request/"));
             assert!(command, "somebody has spoken for the device on {topic:?}");
-            let acks: Vec<u8> = (1..=u16::MAX).take(64).flat_map(|id| {
-                let [high, low] = id.to_be_bytes();
-                [0x40, 2, high, low]
-            }).collect();
+            let acks: Vec<u8> = (1..=u16::MAX)
+                .take(64)
+                .flat_map(|id| {
+                    let [high, low] = id.to_be_bytes();
+                    [0x40, 2, high, low]
+                })
+                .collect();
             honest.send(&mut hub, &acks, now);
         }
     }

@@ -6,7 +6,7 @@
 //! `listener.rs` move bytes, all on one thread. For more, run Mosquitto beside the daemon.
 
 mod connection;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 mod hub;
 mod limits;
@@ -75,9 +75,7 @@ impl EmbeddedBroker {
     /// If the address is not on the loopback and no credentials are asked for, or if it cannot be listened on.
     pub fn start(settings: EmbeddedSettings) -> anyhow::Result<Self> {
         let listener = match &settings.listener {
-            Some(listener) => {
-                listener.try_clone().context("failed to share the embedded broker's socket")?
-            }
+            Some(listener) => listener.try_clone().context("failed to share the embedded broker's socket")?,
             None => listen(settings.listen, settings.credentials.is_some())?,
         };
         let listen = listener.local_addr().context("the embedded broker's socket has no address")?;

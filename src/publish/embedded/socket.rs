@@ -5,7 +5,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, ensure};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen as start_listening, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, listen as start_listening, socket_with, sockopt,
+};
 
 use super::limits;
 

@@ -123,12 +123,8 @@ fn a_client_that_is_silent_beyond_its_keep_alive_is_disconnected() {
     let broker = EmbeddedBroker::start(settings(loopback(), None)).unwrap();
     let connect = |seconds: u8| {
         let mut client = TcpStream::connect(broker.listen).unwrap();
-        let connect = [
-            b"\x10\x0d\x00\x04MQTT\x04\x02\x00".as_slice(),
-            &[seconds],
-            b"\x00\x01",
-            &[b'a' + seconds],
-        ];
+        let connect =
+            [b"\x10\x0d\x00\x04MQTT\x04\x02\x00".as_slice(), &[seconds], b"\x00\x01", &[b'a' + seconds]];
         assert_eq!(exchange(&mut client, &connect.concat(), 4), [0x20, 2, 0, 0]);
         client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         client
@@ -156,7 +152,11 @@ fn a_client_may_publish_what_is_its_own_to_say_and_nothing_else() {
         packet
     };
     for (commands, allowed) in [
-        (true, ["emotiond/hall/pause/set", "emotiond/hall/request/info", "homeassistant/status", "kitchen/a/b"].as_slice()),
+        (
+            true,
+            ["emotiond/hall/pause/set", "emotiond/hall/request/info", "homeassistant/status", "kitchen/a/b"]
+                .as_slice(),
+        ),
         (false, &["homeassistant/status", "kitchen/a/b"]),
     ] {
         let broker = EmbeddedBroker::start(EmbeddedSettings { commands, ..settings.clone() }).unwrap();
@@ -179,7 +179,10 @@ fn a_client_may_publish_what_is_its_own_to_say_and_nothing_else() {
         ] {
             // Acknowledged in any case: MQTT 3.1.1 has no other answer than to close the connection.
             assert_eq!(exchange(&mut client, &publish(topic), 4), [0x40, 2, 0, 1], "{topic}");
-            let sent = heard(&mut subscriber, Duration::from_millis(if allowed.contains(&topic) { 5000 } else { 100 }));
+            let sent = heard(
+                &mut subscriber,
+                Duration::from_millis(if allowed.contains(&topic) { 5000 } else { 100 }),
+            );
             let named = sent.windows(topic.len()).any(|part| part == topic.as_bytes());
             assert_eq!(named, allowed.contains(&topic), "commands {commands}, {topic}: {sent:?}");
         }

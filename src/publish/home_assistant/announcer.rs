@@ -15,11 +15,23 @@ use crate::publish::queue::outbox::Outgoing;
 /// After an announcement on Home Assistant's birth message, further ones are of no use for so long: it reads the retained
 /// one at its start anyway.
 const BIRTHS_APART: Duration = Duration::from_secs(10);
+/// How long Home Assistant needs for an announcement. Of one that comes sooner it drops all components behind the first
+/// that it still works on.
+const DIGESTION: Duration = Duration::from_secs(5);
 /// The most entities that are remembered as removed. More than one configuration can have.
 const MOST_REMOVED: usize = 256;
 
 /// The platforms that an announcement of ours has ever used.
 const PLATFORMS: [&str; 4] = ["sensor", "binary_sensor", "event", "switch"];
+
+/// What is sent once Home Assistant has digested what it has.
+#[derive(Clone, Copy, Debug)]
+enum Later {
+    /// The removed entities once more, as if they were there.
+    Resurrection,
+    /// The announcement.
+    Announcement,
+}
 
 /// The announcement, and what a broker holds of earlier ones.
 #[derive(Debug)]
@@ -27,14 +39,16 @@ pub(in crate::publish) struct Announcer {
     discovery: Discovery,
     /// Entities that there are no more, and their platforms.
     removed: BTreeMap<String, &'static str>,
-    /// Whether the broker has shown what it held when this process came.
+    /// Whether the broker has shown what it held when this process came, or shows that there is nothing.
     read_back: bool,
+    /// What to send later, and when.
+    later: Option<(Instant, Later)>,
     last_birth: Option<Instant>,
 }
 
 impl Announcer {
     pub fn new(discovery: Discovery) -> Self {
-        Self { discovery, removed: BTreeMap::new(), read_back: false, last_birth: None }
+        Self { discovery, removed: BTreeMap::new(), read_back: false, later: None, last_birth: None }
     }
 
     /// What to subscribe to at a connection; none of it is needed for anything else to work.
@@ -44,12 +58,24 @@ impl Announcer {
         own.into_iter().chain(birth).collect()
     }
 
-    /// The retained announcement, if there is to be one.
-    pub fn announcement(&self) -> Option<Outgoing> {
-        let mut config = self.discovery.config.clone()?;
-        for (key, platform) in &self.removed {
-            config["components"][key] = json!({ "platform": platform });
+    /// What to send when the broker has acknowledged something. It answers in order, so that what it held has come before
+    /// the first acknowledgement, if there was anything.
+    pub fn acknowledged(&mut self, now: Instant) -> Option<Outgoing> {
+        let first = !std::mem::replace(&mut self.read_back, true);
+        match self.later.take_if(|(at, _)| now >= *at) {
+            Some((_, Later::Resurrection)) => {
+                self.later = Some((now + DIGESTION, Later::Announcement));
+                self.resurrection()
+            }
+            Some((_, Later::Announcement)) => self.announcement(),
+            None if first => self.announcement(),
+            None => None,
         }
+    }
+
+    /// The retained announcement, if there is to be one.
+    fn announcement(&self) -> Option<Outgoing> {
+        let config = self.with_removed(|_, platform| json!({ "platform": platform }))?;
         Some(Outgoing::state(self.discovery.topic.clone(), config.to_string()))
     }
 
@@ -63,31 +89,31 @@ impl Announcer {
     ) -> Option<Vec<Outgoing>> {
         if topic == self.discovery.topic {
             // Without the flag it is an echo of what was sent from here, or somebody deletes the device.
-            return Some(if retained { self.held(body) } else { Vec::new() });
+            return Some(if retained { self.held(body, now) } else { Vec::new() });
         }
         (topic == self.discovery.birth_topic).then(|| self.birth(body, now))
     }
 
     /// The broker has held this announcement.
-    fn held(&mut self, body: &[u8]) -> Vec<Outgoing> {
-        if std::mem::replace(&mut self.read_back, true) {
-            return Vec::new();
-        }
-        let Some(config) =
-            serde_json::from_slice::<Value>(body).ok().filter(|c| c["origin"]["name"] == ORIGIN)
-        else {
-            return Vec::new();
-        };
+    fn held(&mut self, body: &[u8], now: Instant) -> Vec<Outgoing> {
+        let first = !std::mem::replace(&mut self.read_back, true);
+        let config =
+            serde_json::from_slice::<Value>(body).ok().filter(|config| config["origin"]["name"] == ORIGIN);
         if self.discovery.config.is_none() {
-            return vec![self.withdrawal()];
+            return config.filter(|_| first).map(|_| self.withdrawal()).into_iter().collect();
         }
         let before = self.removed.len();
-        let stale = self.remove_all_but_current(config["components"].as_object());
-        if self.removed.len() == before {
-            return Vec::new();
+        let components = config.as_ref().and_then(|config| config["components"].as_object());
+        let stale = self.remove_all_but_current(components);
+        let mut messages: Vec<_> =
+            stale.into_iter().map(|topic| Outgoing::state(topic, String::new())).collect();
+        if first {
+            messages.extend(self.announcement());
+        } else if self.removed.len() != before {
+            // A broker that answers out of order: an announcement is under way.
+            self.later = Some((now + DIGESTION, Later::Announcement));
         }
-        let cleared = stale.into_iter().map(|topic| Outgoing::state(topic, String::new()));
-        cleared.chain(self.announcement()).collect()
+        messages
     }
 
     /// Home Assistant says `online`: it has started.
@@ -100,7 +126,11 @@ impl Announcer {
         self.last_birth = Some(now);
         // An entity can be removed only while Home Assistant has it. One that was removed while it did not run would
         // stay for ever: it is announced once more, not retained, and then removed.
-        self.resurrection().into_iter().chain([announcement]).collect()
+        if self.removed.is_empty() {
+            return vec![announcement];
+        }
+        self.later = Some((now + DIGESTION, Later::Resurrection));
+        Vec::new()
     }
 
     /// Another announcement takes the place of this one, in a process that goes on. Returns what to send.
@@ -119,7 +149,9 @@ impl Announcer {
                 old.config.as_ref().and_then(|config| config["components"].as_object()),
             );
         }
-        messages.extend(self.announcement());
+        if self.read_back {
+            messages.extend(self.announcement());
+        }
         messages
     }
 
@@ -149,20 +181,31 @@ impl Announcer {
 
     /// An announcement that has the removed entities once more, with no more of each than Home Assistant asks for.
     fn resurrection(&self) -> Option<Outgoing> {
-        let mut config = self.discovery.config.clone().filter(|_| !self.removed.is_empty())?;
-        let id = config["device"]["identifiers"][0].as_str()?.to_owned();
-        for (key, platform) in &self.removed {
-            let topic = format!("{}none", self.discovery.own);
+        let id = self.discovery.config.as_ref()?["device"]["identifiers"][0].as_str()?;
+        let topic = format!("{}none", self.discovery.own);
+        let config = self.with_removed(|key, platform| {
             let mut entity =
                 json!({ "platform": platform, "unique_id": format!("{id}_{key}"), "state_topic": topic });
-            match *platform {
+            match platform {
                 "event" => entity["event_types"] = json!(["end"]),
-                "switch" => entity["command_topic"] = topic.into(),
+                "switch" => entity["command_topic"] = topic.clone().into(),
                 _ => {}
             }
-            config["components"][key] = entity;
-        }
+            entity
+        })?;
         Some(Outgoing::passing(self.discovery.topic.clone(), config.to_string()))
+    }
+
+    /// The configuration with the removed entities in it, and before the others: of an announcement, Home Assistant reads
+    /// no component behind one that it still works on.
+    fn with_removed(&self, entity: impl Fn(&str, &str) -> Value) -> Option<Value> {
+        let mut config = self.discovery.config.clone()?;
+        let current = config["components"].take();
+        let removed = self.removed.iter().map(|(key, platform)| (key.clone(), entity(key, platform)));
+        let current =
+            current.as_object().into_iter().flatten().map(|(key, entity)| (key.clone(), entity.clone()));
+        config["components"] = removed.chain(current).collect::<Map<_, _>>().into();
+        Some(config)
     }
 }
 
@@ -228,10 +271,12 @@ mod tests {
         let held = held.to_string();
         let now = Instant::now();
         let sent = announcer.receive(TOPIC, held.as_bytes(), true, now).unwrap();
-        let expected = ["trigger/smile/state", "config now trigger_grin -event_smile -faces -trigger_smile"];
+        let expected = ["trigger/smile/state", "config -event_smile -faces -trigger_smile now trigger_grin"];
         assert_eq!(shown(&sent), expected);
         assert_eq!(sent[0].body, "");
-        // The echo of it, and a second copy, say nothing new; nor is there a subscription at the next connection.
+        // The echo of it, an acknowledgement and a second copy say nothing new; nor is there a subscription at the next
+        // connection.
+        assert_eq!(announcer.acknowledged(now), None);
         assert_eq!(announcer.receive(TOPIC, sent[1].body.as_bytes(), false, now), Some(vec![]));
         assert_eq!(announcer.receive(TOPIC, held.as_bytes(), true, now), Some(vec![]));
         assert_eq!(announcer.filters(), ["homeassistant/status"]);
@@ -242,8 +287,19 @@ mod tests {
         let sent = next.receive(TOPIC, sent[1].body.as_bytes(), true, now).unwrap();
         assert_eq!(
             shown(&sent),
-            ["trigger/grin/state", "config now trigger_smile -event_smile -faces -trigger_grin"]
+            ["trigger/grin/state", "config -event_smile -faces -trigger_grin now trigger_smile"]
         );
+    }
+
+    #[test]
+    fn a_broker_that_shows_late_what_it_held_is_heard() {
+        let mut announcer = Announcer::new(on(&[("now", "sensor")]));
+        let now = Instant::now();
+        assert_eq!(shown(&[announcer.acknowledged(now).unwrap()]), ["config now"]);
+        let held = config(&[("faces", "sensor")]).to_string();
+        assert_eq!(announcer.receive(TOPIC, held.as_bytes(), true, now), Some(vec![]));
+        assert_eq!(announcer.acknowledged(now), None);
+        assert_eq!(shown(&[announcer.acknowledged(now + DIGESTION).unwrap()]), ["config -faces now"]);
     }
 
     #[test]
@@ -256,7 +312,7 @@ mod tests {
             br#"{"origin":{"name":"other"},"components":{"a":{"platform":"sensor"}}}"#,
         ] {
             let mut announcer = Announcer::new(on(&[("now", "sensor")]));
-            assert_eq!(announcer.receive(TOPIC, held, true, now), Some(vec![]));
+            assert_eq!(shown(&announcer.receive(TOPIC, held, true, now).unwrap()), ["config now"]);
             let mut announcer = Announcer::new(off());
             assert_eq!(announcer.receive(TOPIC, held, true, now), Some(vec![]));
         }
@@ -292,9 +348,17 @@ mod tests {
         let now = Instant::now();
         let held = config(&[("event_smile", "event"), ("pause", "switch")]).to_string();
         announcer.receive(TOPIC, held.as_bytes(), true, now);
-        let sent = announcer.receive("homeassistant/status", b"online", false, now).unwrap();
-        assert_eq!(shown(&sent), ["passing config now event_smile pause", "config now -event_smile -pause"]);
-        let config: Value = serde_json::from_str(&sent[0].body).unwrap();
+        assert_eq!(announcer.receive("homeassistant/status", b"online", false, now), Some(vec![]));
+        // Not before Home Assistant has read what the broker retains, and not before it has read this.
+        assert_eq!(announcer.acknowledged(now), None);
+        let later = now + DIGESTION;
+        let resurrection = announcer.acknowledged(later).unwrap();
+        let config: Value = serde_json::from_str(&resurrection.body).unwrap();
+        assert_eq!(shown(&[resurrection]), ["passing config event_smile pause now"]);
+        assert_eq!(announcer.acknowledged(later), None);
+        let removal = announcer.acknowledged(later + DIGESTION).unwrap();
+        assert_eq!(shown(&[removal]), ["config -event_smile -pause now"]);
+        assert_eq!(announcer.acknowledged(later + DIGESTION), None);
         assert_eq!(config["components"]["event_smile"]["unique_id"], "emotiond_hall_event_smile");
         assert_eq!(config["components"]["pause"]["command_topic"], "emotiond/hall/none");
     }
@@ -302,11 +366,14 @@ mod tests {
     #[test]
     fn a_reload_announces_the_difference() {
         let mut announcer = Announcer::new(on(&[("now", "sensor"), ("event_smile", "event")]));
+        // The broker holds nothing.
+        let first = announcer.acknowledged(Instant::now()).unwrap();
+        assert_eq!(shown(&[first]), ["config now event_smile"]);
         let sent = announcer.replace(on(&[("now", "sensor"), ("event_grin", "event")]));
-        assert_eq!(shown(&sent), ["config now event_grin -event_smile"]);
+        assert_eq!(shown(&sent), ["config -event_smile now event_grin"]);
         assert_eq!(shown(&announcer.replace(off())), ["config"]);
         assert_eq!(announcer.replace(off()), []);
-        assert_eq!(shown(&announcer.replace(on(&[("now", "sensor")]))), ["config now -event_smile"]);
+        assert_eq!(shown(&announcer.replace(on(&[("now", "sensor")]))), ["config -event_smile now"]);
         let other = "kitchen".parse().unwrap();
         let moved = Discovery {
             config: Some(config(&[("now", "sensor")])),
@@ -314,6 +381,9 @@ mod tests {
         };
         let sent = announcer.replace(moved);
         assert_eq!((sent[0].topic.as_str(), sent[0].body.as_str()), (TOPIC, ""));
-        assert_eq!(sent[1].topic, "homeassistant/device/emotiond_kitchen/config");
+        // The other topic is read back first.
+        assert_eq!(sent.len(), 1);
+        let announced = announcer.acknowledged(Instant::now()).unwrap();
+        assert_eq!(announced.topic, "homeassistant/device/emotiond_kitchen/config");
     }
 }

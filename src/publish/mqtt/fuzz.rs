@@ -90,7 +90,8 @@ pub fn hostile_broker(client: &Client, requests: &mut dyn FnMut() -> Option<Requ
     let sink = Box::new(move |command| daemon.try_send(command).map_err(refused));
     let shared = Arc::new(Shared::new(Queue::new(QUEUE, None)));
     let device = settings.device.clone();
-    let mut discovery = withdrawal("homeassistant", &device, &device).expect("the default prefix can stand in a topic");
+    let mut discovery =
+        withdrawal("homeassistant", &device, &device).expect("the default prefix can stand in a topic");
     discovery.config = Some(serde_json::json!({}));
     shared.lock().announcer = Some(Announcer::new(discovery));
     let mut worker = SessionWorker {

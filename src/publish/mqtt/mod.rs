@@ -1,9 +1,10 @@
 //! Messages to an MQTT broker, sent by a thread of their own.
 
 mod diagnosis;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub mod inbox;
+pub mod probe;
 mod session;
 mod tls;
 pub mod watch;
@@ -22,6 +23,7 @@ use crate::publish::queue::disk_worker::DiskWorker;
 use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
 use crate::publish::{Counters, Publisher};
+pub use diagnosis::Diagnosis;
 use emotiond_core::report::payload::Message;
 use inbox::{CommandSink, Inbox};
 use session::{LARGEST_MESSAGE, Refused, SessionWorker, Shared};
@@ -35,6 +37,8 @@ pub struct Announcement {
     /// Whether `status` is published and left as the last will; false for a mere try of the connection, which is to
     /// leave nothing behind on the broker.
     pub status: bool,
+    /// Retained messages that are to be there when `status` says `online`.
+    pub states: Vec<Message>,
     /// What Home Assistant is told of the device; `None` if its topics are not to be touched at all.
     pub discovery: Option<Discovery>,
 }
@@ -64,7 +68,7 @@ impl MqttPublisher {
         announcement: Announcement,
         commands: CommandSink,
     ) -> anyhow::Result<Self> {
-        let Announcement { status, discovery } = announcement;
+        let Announcement { status, states, discovery } = announcement;
         let (address, embedded) = match &settings.broker {
             Broker::Remote(address) => (address.clone(), None),
             Broker::Embedded => {
@@ -90,13 +94,13 @@ impl MqttPublisher {
         let shared = Arc::new(Shared::new(Queue::new(settings.queue, limit)));
         {
             let mut state = shared.lock();
+            for message in states {
+                state.queue.push(Outgoing::new(message, &settings.device), Instant::now());
+            }
             if status {
                 state.queue.push(Outgoing::new(Message::status(true), &settings.device), Instant::now());
             }
             state.announcer = discovery.map(Announcer::new);
-            if let Some(message) = state.announcer.as_ref().and_then(Announcer::announcement) {
-                state.queue.push(message, Instant::now());
-            }
         }
         let mut session_settings = settings.clone();
         if let Some(embedded) = &embedded {

@@ -137,6 +137,12 @@ impl SessionState {
         }
     }
 
+    /// The broker has shown that it is there: sends what Home Assistant is to be told by now, and what waited for room.
+    fn announce_what_is_due(&mut self) {
+        let due = self.announcer.as_mut().and_then(|announcer| announcer.acknowledged(Instant::now()));
+        self.send(due);
+    }
+
     /// Takes messages in and hands to the client what may be sent now.
     pub fn send(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
         for message in messages {
@@ -291,7 +297,7 @@ impl SessionWorker {
             Event::Incoming(Packet::PubAck(ack)) => {
                 let mut state = self.shared.lock();
                 state.queue.acknowledged(ack.pkid, Instant::now());
-                state.pump();
+                state.announce_what_is_due();
                 drop(state);
                 self.shared.changed.notify_all();
             }
@@ -309,6 +315,7 @@ impl SessionWorker {
                     log::debug!("the broker does not let us subscribe to Home Assistant's topics");
                 }
             }
+            Event::Incoming(Packet::PingResp) => self.shared.lock().announce_what_is_due(),
             Event::Outgoing(Wire::Disconnect) => return false,
             _ => {}
         }

@@ -47,7 +47,8 @@ pub fn queue_folder(directory: &Path, data: &[u8]) {
     std::fs::create_dir(&folder).expect("the folder is empty");
     for (number, part) in (1..).zip(data.chunks(data.len().div_ceil(3).max(1))) {
         let bytes = file(part).unwrap_or_default();
-        std::fs::write(folder.join(format!("{number:020}.log")), bytes).expect("the folder can be written to");
+        std::fs::write(folder.join(format!("{number:020}.log")), bytes)
+            .expect("the folder can be written to");
     }
     let (mut store, content) = Store::open(directory).expect("what is damaged is set aside");
     assert!(content.first <= content.next && content.count <= content.next - content.first);
@@ -62,8 +63,7 @@ pub fn queue_folder(directory: &Path, data: &[u8]) {
         .map(|key| Stored { key, topic: "emotiond/hall/summary".into(), body: "{}".into() })
         .into();
     let remove: Vec<_> = loaded.summaries.iter().map(|stored| stored.key).take(1).collect();
-    let expected: Vec<_> =
-        loaded.summaries.iter().skip(1).chain(&put).cloned().collect();
+    let expected: Vec<_> = loaded.summaries.iter().skip(1).chain(&put).cloned().collect();
     store.change(&StoreChange { put, remove, trim: None }).expect("there is room");
     drop(store);
     let (mut store, content) = Store::open(directory).expect("it has just been written");
