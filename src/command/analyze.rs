@@ -59,6 +59,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     for path in &paths {
         match picture::read(path) {
             Ok(picture) => {
+                models.detector.restart();
                 let found = analyze(&mut models, &picture).or_exit(Code::Software)?;
                 let text = if arguments.json {
                     json(path, &picture, &found).or_exit(Code::Software)?

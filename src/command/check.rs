@@ -71,7 +71,7 @@ fn site(settings: &Settings) -> String {
 fn models(settings: &Settings) -> anyhow::Result<String> {
     let models = models::open(&settings.models, settings.privacy.policy.emotion)?;
     let names: Vec<_> = models.info.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
-    Ok(names.join(", "))
+    Ok(format!("{}; range {}", names.join(", "), settings.models.range.name()))
 }
 
 fn camera(settings: &Settings) -> anyhow::Result<String> {

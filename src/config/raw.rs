@@ -7,6 +7,7 @@ use emotiond_core::report::policy::Site;
 use serde::{Deserialize, Deserializer};
 
 use crate::publish::settings::MqttSettings;
+use crate::vision::detect::CameraRange;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +40,7 @@ pub(super) struct CameraTable {
     pub width: u32,
     pub height: u32,
     pub rate: f64,
+    pub range: CameraRange,
     pub timeout: Span,
     pub format: Option<String>,
     pub stride: u32,
@@ -52,6 +54,7 @@ impl Default for CameraTable {
             width: 640,
             height: 480,
             rate: 5.0,
+            range: CameraRange::Room,
             timeout: Span(Duration::from_secs(5)),
             format: None,
             stride: 0,

@@ -13,6 +13,7 @@ use crate::capture::Losses;
 use crate::capture::frame::Frame;
 use crate::capture::frame::decode::Decoder;
 use crate::capture::frame::luma::Luma;
+use crate::host;
 use crate::vision::detect::FaceDetector;
 use crate::vision::emotion::{EmotionModel, Flip};
 use emotiond_core::Moment;
@@ -129,6 +130,7 @@ impl Vision {
         if state != CameraState::Ok {
             // Whoever is there when pictures come back may be somebody else.
             self.tracker.clear();
+            self.detector.restart();
             self.detector.scrub();
             if let Some(emotion) = &mut self.emotion {
                 emotion.scrub();
@@ -272,5 +274,5 @@ fn warn_of_silent(triggers: &[TriggerSettings], vocabulary: &Vocabulary) {
 
 /// Overwrites the pixels, so that no picture outlives its analysis.
 fn wipe(picture: &mut RgbImage) {
-    zeroize::Zeroize::zeroize(&mut **picture);
+    host::wipe::wipe(picture);
 }
