@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CROSS_CONFIG := cross.toml
 
-.PHONY: help setup setup-test build demo test test-fast install uninstall bench clean
+.PHONY: help setup setup-test build demo test test-all test-fast test-ha deb apt-repository image home-assistant-app install uninstall bench sbom reproduce clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what building and running needs (apt, TensorFlow Lite, models)
 	@scripts/setup
@@ -20,11 +20,29 @@ demo: setup ## See faces in a picture stream become summaries that an MQTT subsc
 test: setup-test ## Everything: lint, policy, shipped files, unit, property, MQTT and camera tests
 	@scripts/test all
 
+test-ha: setup ## emotiond in a real Home Assistant (root; 2.5 GB the first time)
+	@scripts/test-ha
+
+
 test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
 	@scripts/test fast
 
+test-all: test test-ha deb ## `make test`, a real Home Assistant, and the packages in fresh Debian 12 and 13 (as root)
+	@scripts/test-package
+	@scripts/test-units
+	@scripts/test-image
+
 build: setup ## Build the release binary
 	cargo build --release --locked
+
+deb: setup ## Build the Debian packages for amd64 and arm64 into target/packages
+	@scripts/package
+
+apt-repository: ## Make an apt repository of the packages, signed with your GnuPG key: KEY=you@example.org
+	@scripts/apt-repository "$(KEY)"
+
+image: ## Build the container image of the packages in target/packages (podman or buildah)
+	@scripts/image
 
 install: ## Install the release binary, library, models and unit (as root; DESTDIR is honoured)
 	@scripts/install
@@ -32,8 +50,17 @@ install: ## Install the release binary, library, models and unit (as root; DESTD
 uninstall: ## Remove what `make install` put there; PURGE=1: configuration, state and user too (as root; DESTDIR is honoured)
 	@scripts/uninstall
 
+home-assistant-app: build ## What Home Assistant OS builds its app from, in target/home-assistant-app
+	@scripts/home-assistant-app
+
 bench: setup ## Run the benchmarks
 	cargo bench --locked
+
+sbom: ## Write the list of all that the program is made of: CycloneDX, target/emotiond.cdx.json
+	@scripts/sbom
+
+reproduce: setup ## Build the release binary twice in different folders and compare them byte by byte
+	@scripts/reproduce
 
 clean: ## Remove what was built
 	cargo clean

@@ -9,6 +9,7 @@ pub mod config;
 pub mod exit;
 pub mod host;
 pub mod inference;
+pub mod metrics;
 pub mod publish;
 pub mod runtime;
 pub mod sandbox;

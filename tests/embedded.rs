@@ -25,7 +25,7 @@ const MOST_MEMORY: u64 = 80;
 struct Victim {
     daemon: Daemon,
     port: u16,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Victim {
@@ -50,7 +50,7 @@ impl Victim {
             }
         });
         daemon.wait_line(&["the embedded broker listens on"]);
-        let victim = Self { daemon, port, _folder: folder };
+        let victim = Self { daemon, port, folder };
         victim.served(&Subscriber::new(port, "emotiond/hall/#"));
         victim
     }
@@ -228,6 +228,27 @@ fn malformed_packets_and_client_ids_disturb_nobody() {
     honest.message("emotiond/hall/pause/state", |body| body == "ON");
     victim.holds_its_memory("147 malformed packets, twice, and bad client ids");
     victim.end();
+}
+
+#[test]
+fn a_reload_goes_on_listening_and_listens_nowhere_else() {
+    let victim = Victim::start("");
+    let honest = Subscriber::new(victim.port, "emotiond/hall/#");
+    victim.daemon.signal("HUP");
+    victim.daemon.line("the embedded broker listens on", 2);
+    victim.served(&honest);
+    // Its socket has been there all the time: nobody is refused, and nobody could have taken the port.
+    victim.serves_newcomers();
+    let config = victim.folder.path().join("emotiond.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let other = free_port();
+    std::fs::write(&config, text.replace(&victim.port.to_string(), &other.to_string())).unwrap();
+    victim.daemon.signal("HUP");
+    victim.daemon.wait_line(&["ERROR", "stays in force", "listen on 127.0.0.1", "restart emotiond"]);
+    assert!(std::net::TcpStream::connect(("127.0.0.1", other)).is_err());
+    victim.serves_newcomers();
+    // That refusal was to be expected.
+    assert_eq!(victim.daemon.log().matches("ERROR the old configuration").count(), 1);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn settings(url: &str) -> MqttSettings {
 }
 
 fn start(settings: MqttSettings) -> (MqttPublisher, Receiver<RemoteCommand>) {
-    announcing(settings, Announcement { status: true, discovery: None })
+    announcing(settings, Announcement { status: true, ..Announcement::default() })
 }
 
 fn announcing(
@@ -262,15 +262,22 @@ fn discovery_is_sent_at_every_connection_and_at_home_assistants_birth() {
     let announced = Announced {
         prefix: "homeassistant",
         device: &settings.device,
+        id: &settings.device,
         window: Duration::from_secs(10),
         health_interval: Duration::from_secs(60),
         expressions: &Expression::ALL,
         valence_arousal: true,
+        action_units: &[],
         facing: true,
+        temperature: false,
         triggers: &["smile".into()],
         commands: true,
     };
-    let announcement = Announcement { status: true, discovery: Some(discovery(&announced).unwrap()) };
+    let announcement = Announcement {
+        discovery: Some(discovery(&announced).unwrap()),
+        status: true,
+        ..Announcement::default()
+    };
     let home = Subscriber::new(broker.port(), "homeassistant/device/#");
     let (mut publisher, _commands) = announcing(settings.clone(), announcement);
     let config = "homeassistant/device/emotiond_hall/config";

@@ -53,8 +53,12 @@ fn publisher(
         ca_file,
         client: client.map(|(certificate_file, key_file)| ClientCertificate { certificate_file, key_file }),
     };
-    MqttPublisher::start(settings, Announcement { status: true, discovery: None }, support::command_sink(1).0)
-        .unwrap()
+    MqttPublisher::start(
+        settings,
+        Announcement { status: true, ..Announcement::default() },
+        support::command_sink(1).0,
+    )
+    .unwrap()
 }
 
 /// The log line that says why there is no connection.
@@ -159,7 +163,7 @@ fn certificates_that_cannot_be_read_stop_the_start() {
     settings.tls.ca_file = Some(site.folder.path().join("absent.pem"));
     let error = MqttPublisher::start(
         settings,
-        Announcement { status: true, discovery: None },
+        Announcement { status: true, ..Announcement::default() },
         support::command_sink(1).0,
     )
     .err()

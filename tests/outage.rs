@@ -290,6 +290,14 @@ fn a_queue_file_that_is_deleted_or_replaced_is_noticed() {
         std::fs::rename(copy, segment(site)).unwrap();
     });
     goes_on_after_a_deletion(|site| std::fs::remove_dir_all(segment(site).parent().unwrap()).unwrap());
+    goes_on_after_a_deletion(|site| {
+        std::fs::remove_file(segment(site)).unwrap();
+        std::fs::create_dir(segment(site)).unwrap();
+    });
+    goes_on_after_a_deletion(|site| {
+        std::fs::remove_file(segment(site)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", segment(site)).unwrap();
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A captured picture and its decoding. A [`Frame`] is never serialized, and no module that can write or send imports it.
 
+pub mod blur;
 pub mod decode;
 pub mod encoded;
 pub mod luma;

@@ -21,7 +21,7 @@ const ACCOUNT: usize = 256;
 const SENTENCE: usize = 1000;
 
 pub(super) fn check(file: &raw::File) -> Result<()> {
-    let raw::File { device, camera, models, privacy, mqtt, home_assistant, triggers, .. } = file;
+    let raw::File { device, camera, models, privacy, mqtt, home_assistant, metrics, triggers, .. } = file;
     for (key, text, most) in [
         ("device", device.as_deref(), NAME),
         ("camera.source", Some(&*camera.source), PATH),
@@ -33,6 +33,8 @@ pub(super) fn check(file: &raw::File) -> Result<()> {
         ("mqtt.listen", mqtt.listen.as_deref(), ADDRESS),
         ("mqtt.username", mqtt.username.as_deref(), ACCOUNT),
         ("home_assistant.prefix", Some(&home_assistant.prefix), ACCOUNT),
+        ("home_assistant.id", home_assistant.id.as_deref(), NAME),
+        ("metrics.listen", metrics.listen.as_deref(), ADDRESS),
     ] {
         text.map_or(Ok(()), |text| checked(key, text, most))?;
     }
@@ -94,6 +96,8 @@ mod tests {
             ("mqtt", "password_file", 4096),
             ("mqtt", "client_key_file", 4096),
             ("home_assistant", "prefix", 256),
+            ("home_assistant", "id", 64),
+            ("metrics", "listen", 300),
         ] {
             let head = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
             let error = outcome(&format!("{head}{key} = \"{}\"", "x".repeat(300_000))).unwrap_err();

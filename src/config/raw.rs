@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use emotiond_core::report::policy::Site;
+use emotiond_core::report::summary::SummarySettings;
 use serde::{Deserialize, Deserializer};
 
 use crate::publish::settings::MqttSettings;
@@ -29,6 +30,8 @@ pub(super) struct File {
     pub mqtt: MqttTable,
     #[serde(default)]
     pub home_assistant: HomeAssistantTable,
+    #[serde(default)]
+    pub metrics: MetricsTable,
     #[serde(default, rename = "trigger")]
     pub triggers: Vec<TriggerTable>,
 }
@@ -41,6 +44,7 @@ pub(super) struct CameraTable {
     pub height: u32,
     pub rate: f64,
     pub range: CameraRange,
+    pub cpu: Option<f64>,
     pub timeout: Span,
     pub format: Option<String>,
     pub stride: u32,
@@ -55,6 +59,7 @@ impl Default for CameraTable {
             height: 480,
             rate: 5.0,
             range: CameraRange::Room,
+            cpu: None,
             timeout: Span(Duration::from_secs(5)),
             format: None,
             stride: 0,
@@ -94,11 +99,34 @@ impl Default for FacesTable {
 pub(super) struct SummaryTable {
     pub window: Span,
     pub smoothing: Span,
+    pub ambiguous: f64,
+    pub compound: CompoundKey,
+    pub smoothing_expression: Option<Span>,
+    pub smoothing_valence_arousal: Option<Span>,
+    pub smoothing_action_units: Option<Span>,
+}
+
+/// How compound expressions are read, if at all.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CompoundKey {
+    #[default]
+    Off,
+    Geometric,
+    Arithmetic,
 }
 
 impl Default for SummaryTable {
     fn default() -> Self {
-        Self { window: Span(Duration::from_secs(10)), smoothing: Span(Duration::from_secs(1)) }
+        Self {
+            window: Span(Duration::from_secs(10)),
+            smoothing: Span(Duration::from_secs(1)),
+            ambiguous: SummarySettings::default().ambiguous,
+            compound: CompoundKey::Off,
+            smoothing_expression: None,
+            smoothing_valence_arousal: None,
+            smoothing_action_units: None,
+        }
     }
 }
 
@@ -108,11 +136,12 @@ pub(super) struct PrivacyTable {
     pub min_people: u32,
     pub legal_basis: Option<String>,
     pub facing: Option<bool>,
+    pub watchers: Option<bool>,
 }
 
 impl Default for PrivacyTable {
     fn default() -> Self {
-        Self { min_people: 1, legal_basis: None, facing: None }
+        Self { min_people: 1, legal_basis: None, facing: None, watchers: None }
     }
 }
 
@@ -159,12 +188,19 @@ impl Default for MqttTable {
 pub(super) struct HomeAssistantTable {
     pub discovery: bool,
     pub prefix: String,
+    pub id: Option<String>,
 }
 
 impl Default for HomeAssistantTable {
     fn default() -> Self {
-        Self { discovery: true, prefix: "homeassistant".to_owned() }
+        Self { discovery: true, prefix: "homeassistant".to_owned(), id: None }
     }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MetricsTable {
+    pub listen: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

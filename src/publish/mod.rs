@@ -1,6 +1,8 @@
 //! Where messages go: an MQTT broker or standard output.
 
 mod embedded;
+#[cfg(any(test, feature = "harness"))]
+pub mod fuzz;
 pub mod home_assistant;
 pub mod mqtt;
 mod queue;
@@ -10,8 +12,9 @@ pub mod stdout;
 use std::time::Duration;
 
 use emotiond_core::report::payload::Message;
+use home_assistant::Discovery;
 
-pub use embedded::is_topic_filter;
+pub use embedded::{is_topic_filter, listen};
 pub use queue::{Disk, Dropped};
 
 /// Beginnings of the targets of log records of the MQTT crates themselves, which log an error for every client that
@@ -62,6 +65,9 @@ pub trait Publisher: Send {
     fn close(&mut self, within: Duration) -> anyhow::Result<usize> {
         self.flush(within)
     }
+
+    /// Tells Home Assistant of the device anew, after a reload of the configuration. Of no effect where nobody is told.
+    fn announce(&mut self, _discovery: Option<Discovery>) {}
 
     /// What has been done so far.
     fn counters(&self) -> Counters;

@@ -1,9 +1,11 @@
 //! The settings of the MQTT publisher, their types and their defaults.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,8 +13,34 @@ use anyhow::{Context, bail};
 use crate::host::file;
 use emotiond_core::report::payload::DeviceName;
 
-/// Everything the publisher needs to know about a broker and how to speak with it.
+/// A socket that listens already; it stays open as long as one of its clones. Two are equal if they are the same socket.
 #[derive(Clone, Debug)]
+pub struct OpenListener(Arc<TcpListener>);
+
+impl From<TcpListener> for OpenListener {
+    fn from(listener: TcpListener) -> Self {
+        Self(Arc::new(listener))
+    }
+}
+
+impl Deref for OpenListener {
+    type Target = TcpListener;
+
+    fn deref(&self) -> &TcpListener {
+        &self.0
+    }
+}
+
+impl PartialEq for OpenListener {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OpenListener {}
+
+/// Everything the publisher needs to know about a broker and how to speak with it.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MqttSettings {
     /// Which broker.
     pub broker: Broker,
@@ -25,6 +53,8 @@ pub struct MqttSettings {
     pub tls: TlsSettings,
     /// Where the embedded broker listens; port 0 takes any free one. Used with [`Broker::Embedded`] only.
     pub embedded_listen: SocketAddr,
+    /// The socket that listens there, if it was opened before the process gave up listening; else the publisher opens it.
+    pub listener: Option<OpenListener>,
     /// Filters of topics that clients of the embedded broker may publish on, besides commands and Home Assistant's birth
     /// message. Those of this device are never among them.
     pub embedded_topics: Vec<String>,
@@ -58,12 +88,26 @@ impl MqttSettings {
             credentials: None,
             tls: TlsSettings::default(),
             embedded_listen: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            listener: None,
             embedded_topics: Vec::new(),
             keep_alive: Self::KEEP_ALIVE,
             queue: Self::QUEUE,
             durable: None,
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
             commands: Self::COMMANDS,
+        }
+    }
+
+    /// Where clients find the broker; of the embedded one where it listens.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        match &self.broker {
+            Broker::Remote(address) => address.clone(),
+            Broker::Embedded => Address {
+                host: self.embedded_listen.ip().to_string(),
+                port: self.embedded_listen.port(),
+                tls: false,
+            },
         }
     }
 }
@@ -78,7 +122,7 @@ pub struct DurableSettings {
 }
 
 /// A user name and the password that goes with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Credentials {
     /// The user name, as the broker knows it.
     pub username: String,
@@ -134,7 +178,7 @@ impl fmt::Debug for Password {
 
 /// The certificates of a TLS connection, all of them PEM files. They are read at every attempt to connect, so that a
 /// renewed certificate needs no restart.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TlsSettings {
     /// The authority that signed the broker's certificate, and the only one believed then. `None`: the system's.
     pub ca_file: Option<PathBuf>,
@@ -143,7 +187,7 @@ pub struct TlsSettings {
 }
 
 /// A client certificate and its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClientCertificate {
     /// The certificate, followed by those between it and the authority, if any.
     pub certificate_file: PathBuf,

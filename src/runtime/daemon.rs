@@ -10,6 +10,7 @@ use emotiond_core::report::payload::{Health, Info, Message};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::capture_worker::CaptureWorker;
+use super::destination::OpenPublisher;
 use super::event::Event;
 use super::mailbox::Mailbox;
 use super::reports;
@@ -18,15 +19,11 @@ use super::systemd::Supervisor;
 use super::vision_worker::VisionWorker;
 use super::watchdog::Watchdog;
 use crate::capture::{CaptureControl, Context, SourceError};
-use crate::config::{Destination, Settings};
+use crate::config::Settings;
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::host::clock::Clock;
-use crate::publish::Publisher;
-use crate::publish::home_assistant::{self, Announced};
-use crate::publish::mqtt::inbox::{Asked, RemoteCommand, Request, refused};
-use crate::publish::mqtt::{Announcement, MqttPublisher};
-use crate::publish::settings::Broker;
-use crate::publish::stdout::{LinePublisher, ReaderGone};
+use crate::publish::mqtt::inbox::{Asked, RemoteCommand, Request};
+use crate::publish::stdout::ReaderGone;
 use crate::vision::models::Models;
 use crate::vision::{Outcome, Vision};
 
@@ -56,13 +53,14 @@ pub enum Next {
 pub struct Daemon<'a> {
     session: &'a mut Session,
     supervisor: Supervisor,
-    publisher: Box<dyn Publisher>,
+    destination: OpenPublisher,
     mailbox: Arc<Mailbox>,
     control: Arc<CaptureControl>,
     workers: [JoinHandle<()>; 2],
     watchdog: Watchdog,
     clock: Arc<dyn Clock>,
     info: Info,
+    device: String,
     next_health: Instant,
 }
 
@@ -101,10 +99,10 @@ impl<'a> Daemon<'a> {
         let (clock, nominal, start) = session.clock(&settings.camera.properties());
         let vision = Vision::new(models.detector, models.emotion, settings.vision(), start);
         let info = reports::info(settings, models.info, vision.vocabulary());
-        let mut publisher = publisher(settings, &info, session)?;
-        for message in [session.reports.encoder().info(&info), Message::pause_state(session.paused)] {
-            publisher.publish(message).or_exit(Code::Unavailable)?;
-        }
+        session.metering.keep(settings.metrics);
+        let states = session.states(&info);
+        let before = session.publisher.take();
+        let destination = OpenPublisher::open(settings, &info, HEALTH, before, states, &session.sender)?;
 
         let context = Context::new(Arc::clone(&clock));
         let control = Arc::clone(&context.control);
@@ -132,13 +130,14 @@ impl<'a> Daemon<'a> {
         Ok(Self {
             session,
             supervisor,
-            publisher,
+            destination,
             mailbox,
             control,
             workers: [capture, vision],
             watchdog,
             clock,
             info,
+            device: settings.device.to_string(),
             next_health: Instant::now() + HEALTH,
         })
     }
@@ -175,8 +174,14 @@ impl<'a> Daemon<'a> {
                     match reload() {
                         Ok(new) => {
                             log::info!("configuration reloaded; restarting with it");
-                            self.stop(STOP_TIMEOUT);
+                            let keep = self.destination.serves(&new.0);
+                            if keep {
+                                self.stop_workers(STOP_TIMEOUT);
+                            } else {
+                                self.stop(STOP_TIMEOUT);
+                            }
                             self.wait_closed();
+                            self.session.publisher = keep.then_some(self.destination);
                             return Ok(Next::Reload(Box::new(new)));
                         }
                         Err(failure) => log::error!("the old configuration stays in force: {failure}"),
@@ -195,7 +200,9 @@ impl<'a> Daemon<'a> {
             let now = Instant::now();
             if now >= next_watch {
                 next_watch = now + WATCH;
-                self.watchdog.check();
+                let trouble = self.watchdog.check();
+                self.publish_camera();
+                self.meter(trouble);
             }
             if now >= self.next_health {
                 self.next_health += HEALTH;
@@ -224,15 +231,45 @@ impl<'a> Daemon<'a> {
 
     fn publish_outcome(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         let message = match outcome {
-            Outcome::Summary(summary) => self.session.reports.summary(&summary, self.clock.as_ref()),
-            Outcome::Event(event) => self.session.reports.event(&event, self.clock.as_ref()),
+            Outcome::Summary(summary) => {
+                let message = self.session.reports.summary(&summary, self.clock.as_ref());
+                self.session.metering.closed(&message.body);
+                message
+            }
+            Outcome::Event(event) => {
+                self.publish(Message::trigger_state(&event.name, event.active));
+                if !event.published {
+                    return Ok(());
+                }
+                self.session.reports.event(&event, self.clock.as_ref())
+            }
         };
-        self.publisher.publish(message)
+        self.destination.publisher.publish(message)
+    }
+
+    /// Puts the numbers of this moment on the board of metrics, if there is one.
+    fn meter(&self, trouble: Option<&'static str>) {
+        if self.session.metering.is_on() {
+            let (totals, _) = self.session.status.totals();
+            let counters = self.destination.publisher.counters();
+            let health =
+                self.session.reports.health(self.session.status.as_ref(), &counters, self.clock.as_ref());
+            self.session.metering.post(&self.device, &health, &totals, &counters, trouble);
+        }
+    }
+
+    /// Publishes the camera's state where it has changed.
+    fn publish_camera(&mut self) {
+        let (_, camera) = self.session.status.totals();
+        if let Some(state) = camera.filter(|_| camera != self.session.camera) {
+            self.session.camera = camera;
+            self.publish(Message::camera_state(state));
+        }
     }
 
     /// Publishes what is of the moment; a destination that has gone is noticed with the next summary.
     fn publish(&mut self, message: Message) {
-        if let Err(error) = self.publisher.publish(message) {
+        if let Err(error) = self.destination.publisher.publish(message) {
             log::debug!("not published: {error:#}");
         }
     }
@@ -269,12 +306,18 @@ impl<'a> Daemon<'a> {
 
     fn health(&self) -> Health {
         let status = self.session.status.as_ref();
-        self.session.reports.health(status, &self.publisher.counters(), self.clock.as_ref())
+        self.session.reports.health(status, &self.destination.publisher.counters(), self.clock.as_ref())
     }
 
-    /// Stops the workers, publishes what is left of vision, the open window included, and closes the publisher.
+    /// Stops the workers, publishes what is left of vision, and closes the publisher.
     fn stop(&mut self, within: Duration) {
         let deadline = Instant::now() + within;
+        self.stop_workers(within);
+        self.close(deadline.saturating_duration_since(Instant::now()));
+    }
+
+    /// Stops the workers and publishes what is left of vision, the open window included.
+    fn stop_workers(&mut self, within: Duration) {
         self.control.stop.store(true, Ordering::Relaxed);
         self.mailbox.stop();
         let finish = Instant::now() + FINISH_TIMEOUT.min(within);
@@ -303,13 +346,12 @@ impl<'a> Daemon<'a> {
             let _full = self.session.sender.try_send(event);
         }
         self.session.windows_ended(ended);
-        self.close(deadline.saturating_duration_since(Instant::now()));
     }
 
     /// Closes the publisher after the workers have ended.
     fn close(&mut self, within: Duration) {
         self.control.stop.store(true, Ordering::Relaxed);
-        match self.publisher.close(within) {
+        match self.destination.publisher.close(within) {
             Ok(0) => {}
             Ok(left) => log::warn!("{left} messages were not delivered and are lost"),
             Err(error) => log::debug!("closing the publisher: {error:#}"),
@@ -323,38 +365,6 @@ impl<'a> Daemon<'a> {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-}
-
-/// The destination that the settings name.
-fn publisher(settings: &Settings, info: &Info, session: &Session) -> Result<Box<dyn Publisher>, Failure> {
-    if settings.publish == Destination::Stdout {
-        return Ok(Box::new(LinePublisher::stdout()));
-    }
-    let mqtt = settings.mqtt.clone();
-    if mqtt.durable.is_none() && mqtt.broker != Broker::Embedded {
-        log::warn!(
-            "no state directory: what the broker has not taken is kept in memory alone and lost by a restart; set \
-             mqtt.state_directory, or StateDirectory= in the unit"
-        );
-    }
-    let mut announcement = Announcement { status: true, discovery: None };
-    if settings.home_assistant.discovery {
-        let announced = Announced {
-            prefix: &settings.home_assistant.prefix,
-            device: &settings.device,
-            window: settings.window,
-            health_interval: HEALTH,
-            expressions: &info.capabilities.expressions,
-            valence_arousal: info.capabilities.valence_arousal,
-            facing: settings.privacy.policy.facing,
-            triggers: &info.triggers,
-            commands: settings.mqtt.commands,
-        };
-        announcement.discovery = Some(home_assistant::discovery(&announced).or_exit(Code::Config)?);
-    }
-    let events = session.sender.clone();
-    let commands = Box::new(move |command| events.try_send(Event::Command(command)).map_err(refused));
-    Ok(Box::new(MqttPublisher::start(mqtt, announcement, commands).or_exit(Code::Config)?))
 }
 
 /// Says at every start what the site allows, because the operator is answerable for it.

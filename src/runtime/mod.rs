@@ -2,9 +2,11 @@
 
 mod capture_worker;
 mod daemon;
+mod destination;
 mod event;
 mod health;
 mod mailbox;
+mod metering;
 mod reports;
 mod session;
 mod status;
@@ -14,6 +16,9 @@ mod watchdog;
 
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
+use crate::metrics;
+use crate::publish;
+use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
 use daemon::{Daemon, Next, signals};
@@ -28,9 +33,14 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     sandbox::forbid_dumps().or_exit(Code::Software)?;
     let supervisor = Supervisor::from_environment();
     let mut settings = load()?;
+    settings.mqtt.listener = listener(&settings)?;
+    let metrics = settings.metrics.map(metrics::listen).transpose().or_exit(Code::Config)?;
     // Before there is another thread, which would not be confined.
     let confinement = sandbox::confine(access(&settings));
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
+    if let Some(socket) = metrics {
+        session.metering.start(socket).or_exit(Code::Software)?;
+    }
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     confinement.log();
@@ -49,8 +59,10 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
                 continue;
             }
         };
+        // A socket that listened for the settings before is closed with them.
+        drop(before.take());
         supervisor.ready();
-        match daemon.serve(|| reload(&load, &confinement)) {
+        match daemon.serve(|| reload(&load, &confinement, &settings)) {
             Ok(Next::Reload(new)) => {
                 before = Some(settings);
                 (settings, models) = *new;
@@ -68,13 +80,41 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     }
 }
 
+/// The socket of an embedded broker, before the process gives up listening.
+fn listener(settings: &Settings) -> Result<Option<OpenListener>, Failure> {
+    let mqtt = &settings.mqtt;
+    if settings.publish != Destination::Mqtt || mqtt.broker != Broker::Embedded {
+        return Ok(None);
+    }
+    let listener = publish::listen(mqtt.embedded_listen, mqtt.credentials.is_some()).or_exit(Code::Config)?;
+    Ok(Some(listener.into()))
+}
+
 /// Loads again, with models that can be opened, and refuses what the process can no longer reach: a reload must not end
 /// a daemon that runs.
 fn reload(
     load: impl Fn() -> Result<Settings, Failure>,
     confinement: &Confinement,
+    running: &Settings,
 ) -> Result<(Settings, Models), Failure> {
-    let settings = load()?;
+    let mut settings = load()?;
+    if settings.publish == Destination::Mqtt && settings.mqtt.broker == Broker::Embedded {
+        let listen = settings.mqtt.embedded_listen;
+        settings.mqtt.listener =
+            running.mqtt.listener.clone().filter(|_| listen == running.mqtt.embedded_listen);
+        if settings.mqtt.listener.is_none() {
+            let objection = format!(
+                "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"
+            );
+            return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
+        }
+    }
+    if let Some(listen) = settings.metrics.filter(|_| settings.metrics != running.metrics) {
+        let objection = format!(
+            "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"
+        );
+        return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
+    }
     if let Some(objection) = confinement.objection(&access(&settings)) {
         return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
     }

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
+use emotiond_core::report::observation::CameraState;
 use emotiond_core::report::payload::{
-    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo,
+    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo, ReadingRate,
 };
 use emotiond_core::report::score::Vocabulary;
 use emotiond_core::report::summary::Summary;
@@ -79,9 +80,11 @@ impl Reports {
         Health {
             time: stamp.date(stamp.now),
             uptime: now.duration_since(self.started).as_secs_f64(),
-            camera,
+            camera: camera.unwrap_or(CameraState::Lost),
             captured_fps: recent.captured as f64 / recent.seconds,
             fps: timing.frame.count() as f64 / recent.seconds,
+            readings: ReadingRate::of(&recent.readings),
+            cpu: recent.cpu.as_secs_f64() / recent.seconds,
             latency: stages.into_iter().filter_map(latency).collect::<BTreeMap<_, _>>(),
             dropped: totals.losses.dropped,
             corrupt: totals.losses.corrupt,

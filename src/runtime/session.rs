@@ -5,8 +5,12 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
 
 use emotiond_core::Moment;
+use emotiond_core::report::observation::CameraState;
+use emotiond_core::report::payload::{Info, Message, Topic};
 
+use super::destination::OpenPublisher;
 use super::event::Event;
+use super::metering::Metering;
 use super::reports::Reports;
 use super::status::Status;
 use super::vision_worker::NominalClock;
@@ -25,6 +29,14 @@ pub struct Session {
     pub status: Arc<Status>,
     /// Whether the camera is closed on request.
     pub paused: bool,
+    /// The publisher of the configuration before, if it is not to be closed.
+    pub publisher: Option<OpenPublisher>,
+    /// What Prometheus is shown.
+    pub metering: Metering,
+    /// What was published of the camera last.
+    pub camera: Option<CameraState>,
+    /// The triggers whose states are on the broker.
+    triggers: Vec<String>,
     /// Where everything that happens arrives.
     pub events: Receiver<Event>,
     /// The other end, for whoever has something to tell.
@@ -48,6 +60,10 @@ impl Session {
             reports: Reports::new(device)?,
             status: Arc::new(Status::new(Instant::now())),
             paused: false,
+            publisher: None,
+            metering: Metering::default(),
+            camera: None,
+            triggers: Vec::new(),
             events,
             sender,
             live: Arc::new(SystemClock::new()),
@@ -78,6 +94,19 @@ impl Session {
                 (Arc::new(clock.clone()), Some(NominalClock { clock, frame }), start)
             }
         }
+    }
+
+    /// The retained messages of a start: what this device is and does. A trigger of the configuration before that is one
+    /// no more leaves nothing on the broker.
+    pub fn states(&mut self, info: &Info) -> Vec<Message> {
+        let mut messages = vec![self.reports.encoder().info(info), Message::pause_state(self.paused)];
+        messages.extend(self.camera.map(Message::camera_state));
+        messages.extend(info.triggers.iter().map(|trigger| Message::trigger_state(trigger, false)));
+        let before = std::mem::replace(&mut self.triggers, info.triggers.clone());
+        let gone = before.into_iter().filter(|trigger| !info.triggers.contains(trigger));
+        messages
+            .extend(gone.map(|trigger| Message { topic: Topic::TriggerState(trigger), body: String::new() }));
+        messages
     }
 
     /// Takes note of where the last window ended; `None` if that is not known.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use emotiond_core::report::observation::CameraState;
+use emotiond_core::report::reading::ReadingTimes;
 
 use crate::capture::Losses;
 use crate::vision::Timing;
@@ -21,8 +22,12 @@ pub struct Totals {
     pub captured: u64,
     /// Frames that were captured or due but not analysed, and frames that arrived damaged.
     pub losses: Losses,
-    /// Times of the stages; their counts are the frames and faces analysed.
+    /// Times of the stages; their counts are the frames analysed and the readings of faces.
     pub timing: Timing,
+    /// How often faces were read.
+    pub readings: ReadingTimes,
+    /// Processor time of the process since it was started, not since the last call.
+    pub cpu: Duration,
 }
 
 /// What the last minute was like.
@@ -34,6 +39,10 @@ pub struct Recent {
     pub captured: u64,
     /// Times of the stages.
     pub timing: Timing,
+    /// How often faces were read; `oldest` is of the whole run.
+    pub readings: ReadingTimes,
+    /// Processor time of the process.
+    pub cpu: Duration,
 }
 
 /// The counters at one moment, and the longest times since.
@@ -46,7 +55,8 @@ struct Mark {
 
 struct Counts {
     totals: Totals,
-    camera: CameraState,
+    /// `None` until vision has been told.
+    camera: Option<CameraState>,
     /// The oldest first; never empty.
     marks: VecDeque<Mark>,
 }
@@ -60,11 +70,11 @@ impl Status {
     pub fn new(now: Instant) -> Self {
         let totals = Totals::default();
         let marks = [Mark { at: now, totals, peaks: Timing::default() }].into();
-        Self(Mutex::new(Counts { totals, camera: CameraState::Lost, marks }))
+        Self(Mutex::new(Counts { totals, camera: None, marks }))
     }
 
-    /// Adds what has happened since the last call.
-    pub fn add(&self, now: Instant, news: &Totals, camera: CameraState) {
+    /// Adds what has happened since the last call. The camera's state stays as it is where none is given.
+    pub fn add(&self, now: Instant, news: &Totals, camera: Option<CameraState>) {
         let mut counts = self.lock();
         let newest = counts.marks.back().expect("never empty").at;
         if now.saturating_duration_since(newest) >= MARK {
@@ -79,12 +89,14 @@ impl Status {
         counts.totals.losses.dropped += news.losses.dropped;
         counts.totals.losses.corrupt += news.losses.corrupt;
         counts.totals.timing.merge(&news.timing);
-        counts.camera = camera;
+        counts.totals.readings.merge(&news.readings);
+        counts.totals.cpu = counts.totals.cpu.max(news.cpu);
+        counts.camera = camera.or(counts.camera);
     }
 
-    /// The counters of the whole life of the process, and the camera's state.
+    /// The counters of the whole life of the process, and the camera's state once it is known.
     #[must_use]
-    pub fn totals(&self) -> (Totals, CameraState) {
+    pub fn totals(&self) -> (Totals, Option<CameraState>) {
         let counts = self.lock();
         (counts.totals, counts.camera)
     }
@@ -102,6 +114,8 @@ impl Status {
             seconds: now.saturating_duration_since(oldest.at).as_secs_f64().max(1e-3),
             captured: counts.totals.captured - oldest.totals.captured,
             timing: counts.totals.timing.since(&oldest.totals.timing, &peaks),
+            readings: counts.totals.readings.since(&oldest.totals.readings),
+            cpu: counts.totals.cpu.saturating_sub(oldest.totals.cpu),
         }
     }
 
@@ -117,6 +131,8 @@ mod tests {
 
     fn frames(count: u64, milliseconds: u64) -> Totals {
         let mut news = Totals { captured: count, ..Totals::default() };
+        news.readings.count = 2 * count;
+        news.readings.readable = Duration::from_millis(200 * count);
         (0..count).for_each(|_| news.timing.frame.add(Duration::from_millis(milliseconds)));
         news
     }
@@ -125,7 +141,7 @@ mod tests {
     fn whoever_reads_takes_nothing_away() {
         let start = Instant::now();
         let status = Status::new(start);
-        status.add(start, &frames(10, 4), CameraState::Ok);
+        status.add(start, &frames(10, 4), Some(CameraState::Ok));
         let later = start + Duration::from_secs(2);
         let read = || (status.recent(later).captured, status.recent(later).timing, status.totals());
         assert_eq!(read(), read());
@@ -138,8 +154,8 @@ mod tests {
         let start = Instant::now();
         let status = Status::new(start);
         let at = |second| start + Duration::from_secs(second);
-        status.add(at(0), &frames(1, 900), CameraState::Ok);
-        (1..=300).for_each(|second| status.add(at(second), &frames(5, 20), CameraState::Ok));
+        status.add(at(0), &frames(1, 900), Some(CameraState::Ok));
+        (1..=300).for_each(|second| status.add(at(second), &frames(5, 20), Some(CameraState::Ok)));
         let recent = status.recent(at(300));
         assert!((60.0..=70.0).contains(&recent.seconds), "{}", recent.seconds);
         assert!((recent.captured as f64 / recent.seconds - 5.0).abs() < 0.2);
@@ -147,6 +163,7 @@ mod tests {
             recent.timing.frame.mean_max(),
             Some((Duration::from_millis(20), Duration::from_millis(20)))
         );
+        assert_eq!(recent.readings.rate(), Some(10.0), "two readings in a fifth of a face-second");
         let (totals, _) = status.totals();
         assert_eq!((totals.captured, totals.timing.frame.count()), (1501, 1501));
         assert_eq!(totals.timing.frame.mean_max().unwrap().1, Duration::from_millis(900));

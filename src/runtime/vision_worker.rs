@@ -12,7 +12,7 @@ use super::mailbox::{Ending, Item, Mailbox};
 use super::status::{Status, Totals};
 use super::systemd::Supervisor;
 use crate::capture::CaptureControl;
-use crate::host::clock::{Clock, ManualClock};
+use crate::host::clock::{Clock, ManualClock, process_time};
 use crate::vision::{Outcome, Vision};
 
 /// How often windows and the watchdog are looked after while no frame comes.
@@ -53,17 +53,27 @@ impl VisionWorker {
     /// Runs until the mailbox ends, inference fails, or the daemon has gone. The window that is open then is closed and
     /// handed on, whatever the reason.
     pub fn run(mut self) {
-        let mut seen = None;
+        let (mut seen, mut camera_known) = (None, false);
         let ended = loop {
             let mut ended = None;
-            match self.mailbox.take(TICK) {
+            let wait = self.vision.wait();
+            let item = if wait.is_zero() {
+                self.mailbox.take(TICK)
+            } else {
+                // Too much processor time is used: whoever asks for something is heard, frames are not.
+                self.mailbox.take_but_frames(wait.min(TICK))
+            };
+            match item {
                 Some(Item::Frame(frame)) => {
                     self.reach(frame.at);
                     if let Err(error) = self.vision.frame(&frame) {
                         ended = Some(Err(error));
                     }
                 }
-                Some(Item::State(at, state)) => self.vision.camera_changed(at, state),
+                Some(Item::State(at, state)) => {
+                    self.vision.camera_changed(at, state);
+                    camera_known = true;
+                }
                 Some(Item::Ended(ending)) => {
                     if let (Some(nominal), Ending::Source(at, _)) = (&self.nominal, &ending) {
                         // The last frame of a recording stands for its share of time too.
@@ -73,7 +83,7 @@ impl VisionWorker {
                 }
                 None => {}
             }
-            self.count();
+            self.count(camera_known);
             let outcomes = self.vision.advance(self.clock.now());
             if !send(&self.events, outcomes) {
                 break None;
@@ -108,12 +118,15 @@ impl VisionWorker {
         }
     }
 
-    fn count(&mut self) {
+    /// Adds to the counters. Before the first word of the capture worker nobody knows what the camera does.
+    fn count(&mut self, camera_known: bool) {
         let (mut losses, captured) = self.mailbox.take_counts();
         self.vision.lost(self.clock.now(), losses);
         losses.corrupt += self.vision.take_corrupt();
-        let timing = self.vision.take_timing();
-        self.status.add(Instant::now(), &Totals { captured, losses, timing }, self.vision.camera());
+        let (timing, readings) = (self.vision.take_timing(), self.vision.take_readings());
+        let news = Totals { captured, losses, timing, readings, cpu: process_time() };
+        let camera = camera_known.then(|| self.vision.camera());
+        self.status.add(Instant::now(), &news, camera);
     }
 }
 

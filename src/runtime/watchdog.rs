@@ -10,6 +10,9 @@ use crate::capture::CaptureControl;
 /// After how long without a sign of life a worker is said to hang, where no watchdog says how long that is.
 const STALL: Duration = Duration::from_secs(30);
 
+const VISION_HANGS: &str = "the vision worker hangs in inference";
+const CAPTURE_HANGS: &str = "the capture worker hangs in the camera's driver";
+
 /// What has changed about a worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum StallChange {
@@ -63,13 +66,15 @@ impl Watchdog {
         Self { supervisor, vision: detector(), vision_pulse, capture: detector(), control }
     }
 
-    /// Looks at the workers' signs of life.
-    pub fn check(&mut self) {
+    /// Looks at the workers' signs of life. Returns what hangs, if anything does.
+    pub fn check(&mut self) -> Option<&'static str> {
         let now = Instant::now();
         let vision = self.vision.update(self.vision_pulse.load(Ordering::Relaxed), now);
-        self.report(vision, "the vision worker hangs in inference");
+        self.report(vision, VISION_HANGS);
         let capture = self.capture.update(self.control.pulse.load(Ordering::Relaxed), now);
-        self.report(capture, "the capture worker hangs in the camera's driver");
+        self.report(capture, CAPTURE_HANGS);
+        let hangs = [(&self.vision, VISION_HANGS), (&self.capture, CAPTURE_HANGS)];
+        hangs.into_iter().find(|(worker, _)| worker.stalled).map(|(_, what)| what)
     }
 
     fn report(&self, change: Option<StallChange>, what: &str) {

@@ -30,10 +30,8 @@ pub struct Access {
     pub devices: bool,
     /// Ports of TCP, of any host, that may be connected to.
     pub connect: BTreeSet<u16>,
-    /// Ports of TCP that may be listened on.
-    pub bind: BTreeSet<u16>,
-    /// Whether ports are chosen by the system, so that there is nothing to hold it to.
-    pub any_port: bool,
+    /// Whether connections come in on a socket that listens already; there will be no other.
+    pub accept: bool,
     /// Whether names are resolved, which takes UDP and the Unix sockets of name services (Avahi, SSSD, nscd).
     pub resolve: bool,
     /// Whether the source may be a Unix socket.
@@ -82,6 +80,7 @@ impl Access {
             access.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
             access.ports(settings);
         }
+        access.accept |= settings.metrics.is_some();
         access
     }
 
@@ -95,25 +94,18 @@ impl Access {
                 address.port
             }
             Broker::Embedded => {
-                let port = settings.mqtt.embedded_listen.port();
-                self.bind.insert(port);
-                port
+                self.accept = true;
+                let open = settings.mqtt.listener.as_ref().and_then(|listener| listener.local_addr().ok());
+                open.unwrap_or(settings.mqtt.embedded_listen).port()
             }
         };
         self.connect.insert(port);
-        self.any_port = port == 0;
     }
 
     /// Whether sockets of IP are needed at all.
     #[must_use]
     pub(super) fn network(&self) -> bool {
-        !self.connect.is_empty() || self.listens()
-    }
-
-    /// Whether anything is listened on.
-    #[must_use]
-    pub(super) fn listens(&self) -> bool {
-        !self.bind.is_empty() || self.any_port
+        !self.connect.is_empty()
     }
 
     /// Whether Unix sockets are connected to, other than the service manager's.
@@ -129,7 +121,7 @@ impl Access {
             (self.devices, "cameras"),
             (!self.write.is_empty(), "writing files"),
             (self.network(), "TCP"),
-            (self.listens(), "listening"),
+            (self.accept, "incoming connections"),
             (self.resolve, "UDP and name services"),
             (self.unix_streams() || self.supervised, "Unix sockets"),
         ];
@@ -144,7 +136,7 @@ impl Access {
             ("a camera", |access| access.devices),
             ("resolving the broker's name", |access| access.resolve),
             ("a Unix socket", Self::unix_streams),
-            ("listening", Self::listens),
+            ("incoming connections", |access| access.accept),
             ("a network", Self::network),
             ("a folder to write to", |access| !access.write.is_empty()),
         ];
@@ -165,7 +157,7 @@ impl Access {
             paths.iter().find(|path| !lies_in(path, folders)).map(|path| path.display().to_string())
         };
         let port = |wanted: &BTreeSet<u16>, given: &BTreeSet<u16>| {
-            let beyond = wanted.difference(given).next().filter(|_| ports && !self.any_port);
+            let beyond = wanted.difference(given).next().filter(|_| ports);
             beyond.map(|port| format!("TCP port {port}"))
         };
         let camera = (wanted.devices && !self.devices).then(|| "a camera".to_owned());
@@ -173,7 +165,6 @@ impl Access {
             .or_else(|| missing(&wanted.read, &readable))
             .or_else(|| missing(&wanted.write, &writable))
             .or_else(|| port(&wanted.connect, &self.connect))
-            .or_else(|| port(&wanted.bind, &self.bind))
     }
 }
 
@@ -220,12 +211,11 @@ mod tests {
     #[test]
     fn ports_are_those_of_the_broker() {
         let remote = with(REMOTE, CAMERA);
-        assert_eq!((remote.connect, remote.bind), ([53, 8883].into(), BTreeSet::new()));
+        assert_eq!((remote.connect, remote.accept), ([53, 8883].into(), false));
         let addressed = with("url = \"mqtts://[::1]\"", CAMERA);
         assert_eq!((addressed.connect, addressed.resolve), ([8883].into(), false));
         let embedded = with("listen = \"127.0.0.1:1884\"", CAMERA);
-        assert_eq!((embedded.connect, embedded.bind), ([1884].into(), [1884].into()));
-        assert!(with("listen = \"127.0.0.1:0\"", CAMERA).any_port);
+        assert_eq!((embedded.connect, embedded.accept), ([1884].into(), true));
     }
 
     #[test]
@@ -236,13 +226,13 @@ mod tests {
         for (mqtt, camera, words) in [
             ("url = \"mqtt://broker\"", "stream:-", "name"),
             ("url = \"mqtt://192.0.2.1\"", "stream:/run/camera/socket", "a Unix socket"),
-            ("listen = \"127.0.0.1:1884\"", "stream:-", "listening"),
+            ("listen = \"127.0.0.1:1884\"", "stream:-", "incoming connections"),
             ("url = \"mqtt://192.0.2.1\"", CAMERA, "a camera"),
         ] {
             let beyond = beyond(mqtt, camera).unwrap_or_default();
             assert!(beyond.contains(words), "{beyond:?} for {mqtt}, {camera}");
         }
-        assert!(address.refused().contains(&"listening") && !address.refused().contains(&"TCP"));
+        assert!(address.refused().contains(&"incoming connections") && !address.refused().contains(&"TCP"));
     }
 
     #[test]

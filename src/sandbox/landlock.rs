@@ -60,20 +60,15 @@ fn restrict(reach: &Access) -> anyhow::Result<RestrictionStatus> {
     if !std::env::var("NOTIFY_SOCKET").is_ok_and(|socket| socket.starts_with('@')) {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
     }
-    if !reach.any_port {
-        ruleset = ruleset.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
-    }
+    ruleset = ruleset.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
     let mut created = ruleset.create()?.add_rules(path_beneath_rules(&reach.read, read))?;
     created = created.add_rules(path_beneath_rules(&reach.write, keep))?;
     if !devices.is_empty() {
         created = created.add_rules(path_beneath_rules(["/dev"], devices))?;
     }
-    if !reach.any_port {
-        for (ports, right) in [(&reach.connect, AccessNet::ConnectTcp), (&reach.bind, AccessNet::BindTcp)] {
-            for &port in ports {
-                created = created.add_rule(NetPort::new(port, right))?;
-            }
-        }
+    // No port may be bound: what listens does so already.
+    for &port in &reach.connect {
+        created = created.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
     created.restrict_self().context("the kernel refused")
 }

@@ -226,6 +226,8 @@ fn sockets(rules: &mut Rules, access: &Access) -> anyhow::Result<()> {
     }
     if !families.is_empty() {
         rules.any(&[libc::SYS_connect]);
+    }
+    if access.accept || !families.is_empty() {
         for &(level, options) in calls::SOCKET_OPTIONS {
             for &option in options {
                 rules.when(libc::SYS_setsockopt, &[(1, Eq, level as u64), (2, Eq, option as u64)])?;
@@ -238,9 +240,11 @@ fn sockets(rules: &mut Rules, access: &Access) -> anyhow::Result<()> {
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
         rules.without(call, flags, libc::MSG_FASTOPEN.into())?;
     }
-    if access.listens() {
-        rules.any(&[libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4]);
-    } else if access.resolve {
+    if access.accept {
+        // On the socket that listens already. No other will: neither `listen` nor `bind` to a port is allowed.
+        rules.any(&[libc::SYS_accept, libc::SYS_accept4]);
+    }
+    if access.resolve {
         // Only addresses of netlink are as short.
         rules.one_of(libc::SYS_bind, 2, &[size_of::<libc::sockaddr_nl>()])?;
     }

@@ -15,6 +15,8 @@ mod cycles;
 mod faults;
 mod frames;
 mod guest;
+mod inside;
+mod several;
 mod supervised;
 
 use std::time::Duration;

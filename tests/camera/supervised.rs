@@ -28,7 +28,7 @@ StandardError=append:/run/emotiond.log
 WatchdogSec=20
 ";
 
-const DRIVER: &str = "
+pub const DRIVER: &str = "
 [Unit]
 DefaultDependencies=no
 [Service]
@@ -38,12 +38,17 @@ StandardOutput=append:/tmp/w/driver.log
 StandardError=append:/tmp/w/driver.log
 ";
 
-fn prepare(root: &Path) {
+/// Puts the shipped unit and its user into a folder.
+pub fn units(folder: &Path) {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
     for file in ["emotiond.service", "emotiond.sysusers.conf"] {
-        fs::copy(shipped.join(file), root.join(file)).unwrap();
+        fs::copy(shipped.join(file), folder.join(file)).unwrap();
     }
-    fs::write(root.join("emotiond.conf"), DROP_IN).unwrap();
+}
+
+fn prepare(root: &Path) {
+    units(root);
+    fs::write(root.join("emotiond.service.conf"), DROP_IN).unwrap();
     fs::write(root.join("driver.service"), DRIVER).unwrap();
     fs::write(root.join("driver.sh"), include_str!("driver.sh")).unwrap();
     preload::build(root);

@@ -63,6 +63,14 @@ impl Hub {
         self.sessions.get_mut(&id)
     }
 
+    /// How many clients there are besides the daemon, and how many bytes are held for all and of retained messages.
+    #[cfg(any(test, feature = "harness"))]
+    pub fn held(&self) -> (usize, usize) {
+        let sessions = self.sessions.values();
+        let bytes: usize = sessions.map(ClientSession::held).sum();
+        (self.sessions.values().filter(|session| !session.own).count(), bytes + self.retained.held())
+    }
+
     /// The largest packet that the client may send.
     pub fn largest(&self, id: SessionId) -> usize {
         if self.sessions.get(&id).is_some_and(|session| session.own) {

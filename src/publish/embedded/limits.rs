@@ -19,7 +19,7 @@ pub(super) const WRONG_PASSWORD_DELAY: Duration = Duration::from_millis(500);
 
 /// The largest CONNECT in bytes, its last will included.
 pub(super) const LARGEST_CONNECT: usize = 8 * 1024;
-/// The largest other packet of a client. The daemon reads no message beyond 64 KiB, so that nobody may send it one.
+/// The largest other packet of a client. The daemon reads no message beyond 1 MiB.
 pub(super) const LARGEST_PACKET: usize = 32 * 1024;
 /// The largest packet of the daemon.
 pub(super) const LARGEST_OWN_PACKET: usize = 257 * 1024 + super::topic::LONGEST;
@@ -52,4 +52,4 @@ pub(super) const RETAINED_BYTES: usize = 2 * 1024 * 1024;
 pub(super) const MESSAGE_OVERHEAD: usize = 128;
 
 /// The kernel's buffers of each connection, in bytes: they count towards the unit's `MemoryMax=` too.
-pub(super) const SOCKET_BUFFER: u32 = 64 * 1024;
+pub(super) const SOCKET_BUFFER: usize = 64 * 1024;

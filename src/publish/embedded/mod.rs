@@ -6,6 +6,8 @@
 //! `listener.rs` move bytes, all on one thread. For more, run Mosquitto beside the daemon.
 
 mod connection;
+#[cfg(any(test, feature = "harness"))]
+pub mod fuzz;
 mod hub;
 mod limits;
 mod listener;
@@ -14,36 +16,37 @@ mod refusals;
 mod retained;
 mod rights;
 mod session;
+mod socket;
 mod topic;
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tokio::net::{TcpListener, TcpSocket};
+use anyhow::Context;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::publish::settings::{Address, Credentials, Password};
+use crate::publish::settings::{Address, Credentials, OpenListener, Password};
 use emotiond_core::report::payload::DeviceName;
 use hub::Hub;
 use rights::Rights;
+pub use socket::listen;
 pub use topic::is_filter as is_topic_filter;
 
 /// How long the last messages may take from the broker to its subscribers before their connections are closed.
 const LINGER: Duration = Duration::from_millis(250);
-/// Connections that the kernel holds until they are accepted.
-const BACKLOG: u32 = 128;
 
 /// How the embedded broker listens, and whom it serves.
 #[derive(Clone, Debug)]
 pub struct EmbeddedSettings {
     /// The address; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// The socket that listens there already, if there is one.
+    pub listener: Option<OpenListener>,
     /// What every client has to send. Required if `listen` is not on the loopback.
     pub credentials: Option<Credentials>,
     /// The device whose topics are the daemon's alone, commands excepted.
@@ -71,12 +74,11 @@ impl EmbeddedBroker {
     /// # Errors
     /// If the address is not on the loopback and no credentials are asked for, or if it cannot be listened on.
     pub fn start(settings: EmbeddedSettings) -> anyhow::Result<Self> {
-        let asked = settings.listen;
-        if !asked.ip().is_loopback() && settings.credentials.is_none() {
-            bail!(
-                "the embedded broker would let anybody on the network read and command this device on {asked}: set username and password_file, or let it listen on 127.0.0.1"
-            );
-        }
+        let listener = match &settings.listener {
+            Some(listener) => listener.try_clone().context("failed to share the embedded broker's socket")?,
+            None => listen(settings.listen, settings.credentials.is_some())?,
+        };
+        let listen = listener.local_addr().context("the embedded broker's socket has no address")?;
         let own = own_credentials()?;
         let rights = Rights::new(&settings.device, settings.commands, settings.birth_topic, settings.topics);
         let (own_copy, credentials) = (own.clone(), settings.credentials);
@@ -86,15 +88,13 @@ impl EmbeddedBroker {
             .name("broker".into())
             .spawn(move || {
                 let hub = Hub::new(rights, own_copy, credentials);
-                if let Err(error) = serve(asked, hub, stopped, &ready) {
+                if let Err(error) = serve(listener, hub, stopped, &ready) {
                     let _starter_gone = ready.send(Err(error));
                 }
             })
             .context("failed to start the embedded broker's thread")?;
-        let listening = is_ready.recv().context("the embedded broker's thread has ended")?;
-        let listen = listening.with_context(|| {
-            format!("the embedded broker cannot listen on {asked}; if another broker runs there, use it: url = \"mqtt://{asked}\"")
-        })?;
+        let served = is_ready.recv().context("the embedded broker's thread has ended")?;
+        served.context("the embedded broker cannot serve its socket")?;
         log::info!("the embedded broker listens on {listen}");
         Ok(Self { listen, own, stop: Some(stop), thread: Some(thread) })
     }
@@ -146,33 +146,21 @@ fn own_credentials() -> anyhow::Result<Credentials> {
 
 /// The broker's thread, until `stopped`.
 fn serve(
-    listen: SocketAddr,
+    listener: TcpListener,
     hub: Hub,
     stopped: oneshot::Receiver<()>,
-    ready: &Sender<io::Result<SocketAddr>>,
+    ready: &Sender<io::Result<()>>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        let listener = bind(listen)?;
-        let _starter_gone = ready.send(listener.local_addr());
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let _starter_gone = ready.send(Ok(()));
         tokio::select! {
             _dropped = stopped => {}
             () = listener::accept(listener, hub) => {}
         }
         Ok(())
     })
-}
-
-/// A listener whose connections have small buffers in the kernel, which they inherit from it.
-fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // So that it can be started again at once; it does not let two programs listen.
-    socket.set_reuseaddr(true)?;
-    socket.set_keepalive(true)?;
-    socket.set_send_buffer_size(limits::SOCKET_BUFFER)?;
-    socket.set_recv_buffer_size(limits::SOCKET_BUFFER)?;
-    socket.bind(listen)?;
-    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]

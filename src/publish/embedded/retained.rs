@@ -69,6 +69,15 @@ impl Retained {
         }
     }
 
+    /// The bytes of what is kept for clients.
+    #[cfg(any(test, feature = "harness"))]
+    pub fn held(&self) -> usize {
+        let of_clients = || self.messages.values().filter(|entry| !entry.own);
+        let bytes = of_clients().map(|entry| entry.message.bytes()).sum();
+        assert_eq!((of_clients().count(), bytes), (self.count, self.bytes), "the account of what is kept");
+        bytes
+    }
+
     /// The next message that `filter` matches, in the order of topics, behind the topic `after`.
     pub fn next(&self, filter: &str, after: Option<&str>) -> Option<&Rc<BrokerMessage>> {
         // Behind the beginning without wildcards no other topic can match.

@@ -139,6 +139,16 @@ impl ClientSession {
         dropped
     }
 
+    /// The bytes of what waits, of filters and of ids.
+    #[cfg(any(test, feature = "harness"))]
+    pub fn held(&self) -> usize {
+        let queued: usize = self.queue.iter().map(|queued| queued.message.bytes()).sum();
+        assert_eq!(queued, self.queue_bytes, "the account of what waits");
+        let filters: usize = self.subscriptions.iter().map(|known| known.filter.len()).sum();
+        let will = self.will.as_ref().map_or(0, |(will, _)| will.bytes());
+        queued + filters + will + 2 * (self.inflight.len() + self.unreleased.len())
+    }
+
     /// Appends what the client may be sent now, until `out` is full.
     pub fn fill(&mut self, out: &mut Vec<u8>, retained: &Retained, now: Instant) {
         while out.len() < OUTPUT {
@@ -229,5 +239,42 @@ impl ClientSession {
             (_, true, Some(since)) => Some((1, since)),
             (_, true, None) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_nothing_has_half_a_minute_and_less_worth() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut session = ClientSession::new("a", IpAddr::V4(Ipv4Addr::LOCALHOST), false, 0, begin);
+        let retained = Retained::default();
+        session.subscribe("#", QoS::AtLeastOnce);
+        session.fill(&mut Vec::new(), &retained, begin);
+        assert_eq!(session.deadline(), (begin + LONGEST_SILENCE, false), "nothing waits for it");
+        assert_eq!(session.worth(at(1000)), None, "nobody else gets its place");
+        let message =
+            Rc::new(BrokerMessage { topic: "t".into(), payload: vec![1; 500].into(), qos: QoS::AtLeastOnce });
+        for _ in 0..INFLIGHT + 10 {
+            session.offer(&message, at(10));
+        }
+        assert_eq!(session.deadline(), (at(10) + STALLED, true));
+        // What it takes at 20 s puts the end off; then it acknowledges nothing, and gets no more.
+        let mut taken = Vec::new();
+        while session.inflight.len() < INFLIGHT {
+            taken.clear();
+            session.fill(&mut taken, &retained, at(20));
+        }
+        session.fill(&mut taken, &retained, at(40));
+        assert_eq!(session.deadline(), (at(20) + STALLED, true));
+        assert_eq!(session.worth(at(40)).map(|worth| worth.0), Some(1), "another may have its place");
+        session.acknowledged(1);
+        session.fill(&mut taken, &retained, at(45));
+        assert_eq!(session.deadline(), (at(45) + STALLED, true), "an acknowledgement lets it go on");
     }
 }

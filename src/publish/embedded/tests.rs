@@ -1,11 +1,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use super::*;
 
 fn settings(listen: SocketAddr, credentials: Option<Credentials>) -> EmbeddedSettings {
     EmbeddedSettings {
         listen,
+        listener: None,
         credentials,
         device: "hall".parse().unwrap(),
         commands: true,
@@ -106,4 +108,83 @@ fn a_wrong_password_is_refused_with_a_code() {
     let mut client = TcpStream::connect(broker.listen).unwrap();
     let right = b"\x10\x12\x00\x04MQTT\x04\xc2\x00\x3c\x00\x00\x00\x01a\x00\x01b";
     assert_eq!(exchange(&mut client, right, 4), [0x20, 2, 0, 0]);
+}
+
+/// What the broker has sent within the time, of which a client that is served gets something.
+fn heard(client: &mut TcpStream, within: Duration) -> Vec<u8> {
+    client.set_read_timeout(Some(within)).unwrap();
+    let mut bytes = [0; 4096];
+    let read = client.read(&mut bytes).unwrap_or(0);
+    bytes[..read].to_vec()
+}
+
+#[test]
+fn a_client_that_is_silent_beyond_its_keep_alive_is_disconnected() {
+    let broker = EmbeddedBroker::start(settings(loopback(), None)).unwrap();
+    let connect = |seconds: u8| {
+        let mut client = TcpStream::connect(broker.listen).unwrap();
+        let connect =
+            [b"\x10\x0d\x00\x04MQTT\x04\x02\x00".as_slice(), &[seconds], b"\x00\x01", &[b'a' + seconds]];
+        assert_eq!(exchange(&mut client, &connect.concat(), 4), [0x20, 2, 0, 0]);
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client
+    };
+    let (mut silent, mut patient) = (connect(1), connect(20));
+    let begin = std::time::Instant::now();
+    assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0, "it is closed");
+    let taken = begin.elapsed();
+    // One and a half times the keep-alive, as the standard says.
+    assert!(taken >= Duration::from_millis(1400) && taken < Duration::from_secs(15), "{taken:?}");
+    assert_eq!(exchange(&mut patient, b"\xc0\x00", 2), [0xd0, 0], "the other goes on");
+}
+
+#[test]
+fn a_client_may_publish_what_is_its_own_to_say_and_nothing_else() {
+    let settings = EmbeddedSettings {
+        birth_topic: Some("homeassistant/status".into()),
+        topics: vec!["kitchen/#".into()],
+        ..settings(loopback(), None)
+    };
+    let publish = |topic: &str| {
+        let mut packet = vec![0x33, topic.len() as u8 + 5, 0, topic.len() as u8];
+        packet.extend(topic.as_bytes());
+        packet.extend([0, 1, b'x']);
+        packet
+    };
+    for (commands, allowed) in [
+        (
+            true,
+            ["emotiond/hall/pause/set", "emotiond/hall/request/info", "homeassistant/status", "kitchen/a/b"]
+                .as_slice(),
+        ),
+        (false, &["homeassistant/status", "kitchen/a/b"]),
+    ] {
+        let broker = EmbeddedBroker::start(EmbeddedSettings { commands, ..settings.clone() }).unwrap();
+        let mut subscriber = TcpStream::connect(broker.listen).unwrap();
+        let subscribe = [connect("sub").as_slice(), b"\x82\x06\x00\x01\x00\x01#\x00"].concat();
+        assert_eq!(exchange(&mut subscriber, &subscribe, 9), [0x20, 2, 0, 0, 0x90, 3, 0, 1, 0]);
+        let mut client = TcpStream::connect(broker.listen).unwrap();
+        assert_eq!(exchange(&mut client, &connect("pub"), 4), [0x20, 2, 0, 0]);
+        for topic in [
+            "emotiond/hall/pause/set",
+            "emotiond/hall/request/info",
+            "homeassistant/status",
+            "kitchen/a/b",
+            "emotiond/hall/status",
+            "emotiond/hall/summary",
+            "emotiond/hall/request/a/b",
+            "emotiond/garden/pause/set",
+            "kitchens",
+            "$SYS/x",
+        ] {
+            // Acknowledged in any case: MQTT 3.1.1 has no other answer than to close the connection.
+            assert_eq!(exchange(&mut client, &publish(topic), 4), [0x40, 2, 0, 1], "{topic}");
+            let sent = heard(
+                &mut subscriber,
+                Duration::from_millis(if allowed.contains(&topic) { 5000 } else { 100 }),
+            );
+            let named = sent.windows(topic.len()).any(|part| part == topic.as_bytes());
+            assert_eq!(named, allowed.contains(&topic), "commands {commands}, {topic}: {sent:?}");
+        }
+    }
 }

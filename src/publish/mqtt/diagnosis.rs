@@ -26,8 +26,10 @@ pub(super) enum ConnectFailure {
 
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Diagnosis {
+pub struct Diagnosis {
+    /// What is wrong.
     pub cause: String,
+    /// What to do.
     pub remedy: String,
 }
 
@@ -65,6 +67,12 @@ pub(super) fn diagnose(failure: &ConnectFailure, address: &Address, settings: &M
         ConnectionError::MqttState(StateError::AwaitPingResp) => {
             ("the broker has stopped answering".into(), "check the network between here and there".into())
         }
+        ConnectionError::MqttState(StateError::Deserialization(
+            rumqttc::Error::PayloadSizeLimitExceeded(bytes),
+        )) => (
+            format!("somebody sent a message of {bytes} bytes on a topic that is listened to"),
+            "look for a retained message on the command topics and on Home Assistant's".into(),
+        ),
         ConnectionError::MqttState(StateError::ConnectionAborted) => closed(established, address, settings),
         other => match (rustls_error(other), io_error(other)) {
             (Some(tls), _) => explain_tls(tls, address, settings),

@@ -1,7 +1,10 @@
 //! Messages to an MQTT broker, sent by a thread of their own.
 
 mod diagnosis;
+#[cfg(any(test, feature = "harness"))]
+pub mod fuzz;
 pub mod inbox;
+pub mod probe;
 mod session;
 mod tls;
 pub mod watch;
@@ -14,14 +17,16 @@ use anyhow::{Context, bail};
 
 use crate::publish::embedded::{EmbeddedBroker, EmbeddedSettings};
 use crate::publish::home_assistant::Discovery;
+use crate::publish::home_assistant::announcer::Announcer;
 use crate::publish::queue::Queue;
 use crate::publish::queue::disk_worker::DiskWorker;
 use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
 use crate::publish::{Counters, Publisher};
+pub use diagnosis::Diagnosis;
 use emotiond_core::report::payload::Message;
 use inbox::{CommandSink, Inbox};
-use session::{LARGEST_MESSAGE, SessionWorker, Shared};
+use session::{LARGEST_MESSAGE, Refused, SessionWorker, Shared};
 
 /// The part of the time for closing that is left to the disk.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -32,7 +37,9 @@ pub struct Announcement {
     /// Whether `status` is published and left as the last will; false for a mere try of the connection, which is to
     /// leave nothing behind on the broker.
     pub status: bool,
-    /// The message that makes Home Assistant create the device's entities.
+    /// Retained messages that are to be there when `status` says `online`.
+    pub states: Vec<Message>,
+    /// What Home Assistant is told of the device; `None` if its topics are not to be touched at all.
     pub discovery: Option<Discovery>,
 }
 
@@ -61,16 +68,20 @@ impl MqttPublisher {
         announcement: Announcement,
         commands: CommandSink,
     ) -> anyhow::Result<Self> {
-        let Announcement { status, discovery } = announcement;
+        let Announcement { status, states, discovery } = announcement;
         let (address, embedded) = match &settings.broker {
             Broker::Remote(address) => (address.clone(), None),
             Broker::Embedded => {
                 let embedded = EmbeddedBroker::start(EmbeddedSettings {
                     listen: settings.embedded_listen,
+                    listener: settings.listener.clone(),
                     credentials: settings.credentials.clone(),
                     device: settings.device.clone(),
                     commands: settings.commands,
-                    birth_topic: discovery.as_ref().map(|discovery| discovery.birth_topic.clone()),
+                    birth_topic: discovery
+                        .as_ref()
+                        .filter(|discovery| discovery.config.is_some())
+                        .map(|discovery| discovery.birth_topic.clone()),
                     topics: settings.embedded_topics.clone(),
                 })?;
                 (embedded.address(), Some(embedded))
@@ -83,14 +94,13 @@ impl MqttPublisher {
         let shared = Arc::new(Shared::new(Queue::new(settings.queue, limit)));
         {
             let mut state = shared.lock();
+            for message in states {
+                state.queue.push(Outgoing::new(message, &settings.device), Instant::now());
+            }
             if status {
                 state.queue.push(Outgoing::new(Message::status(true), &settings.device), Instant::now());
             }
-            if let Some(discovery) = &discovery {
-                state
-                    .queue
-                    .push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()), Instant::now());
-            }
+            state.announcer = discovery.map(Announcer::new);
         }
         let mut session_settings = settings.clone();
         if let Some(embedded) = &embedded {
@@ -102,7 +112,8 @@ impl MqttPublisher {
             inbox: settings.commands.then(|| Inbox::new(&settings.device, commands, Instant::now())),
             settings: session_settings,
             status,
-            discovery,
+            refused: Refused::default(),
+            subscriptions: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("publisher".into())
@@ -161,6 +172,17 @@ impl Publisher for MqttPublisher {
         drop(state);
         self.shared.changed.notify_all();
         Ok(())
+    }
+
+    fn announce(&mut self, discovery: Option<Discovery>) {
+        let mut state = self.shared.lock();
+        let messages = match (&mut state.announcer, discovery) {
+            (Some(announcer), Some(new)) => announcer.replace(new),
+            _ => return,
+        };
+        state.send(messages);
+        drop(state);
+        self.shared.changed.notify_all();
     }
 
     fn flush(&mut self, within: Duration) -> anyhow::Result<usize> {

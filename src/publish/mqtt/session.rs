@@ -8,14 +8,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    Client, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish, QoS,
-    SubscribeFilter, SubscribeReasonCode, Transport,
+    Client, ConnectionError, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish,
+    QoS, StateError, SubscribeFilter, SubscribeReasonCode, Transport,
 };
 
 use super::diagnosis::{ConnectFailure, Diagnosis, client_id, diagnose};
 use super::inbox::Inbox;
 use super::tls;
-use crate::publish::home_assistant::Discovery;
+use crate::publish::home_assistant::announcer::Announcer;
 use crate::publish::queue::disk_worker::QueueOwner;
 use crate::publish::queue::outbox::{Outbox, Outgoing};
 use crate::publish::queue::{DiskJob, DiskResult, Queue};
@@ -26,8 +26,9 @@ use emotiond_core::report::payload::{Message, Topic};
 /// The largest message that is sent. Summaries have about 1 KiB, Home Assistant's announcement about 10.
 pub(super) const LARGEST_MESSAGE: usize = 256 * 1024;
 /// The largest message that is read at all. Commands beyond their own, smaller bound are refused with a reason; a message
-/// beyond this one ends the connection, because MQTT 3.1.1 has no way to refuse a message.
-const LARGEST_INCOMING: usize = 64 * 1024;
+/// beyond this one ends the connection, because MQTT 3.1.1 has no way to refuse a message, and the next session does
+/// without the subscription that brought it ([`Refused`]). Our own announcement is read back.
+pub(super) const LARGEST_INCOMING: usize = 1024 * 1024;
 /// How long an attempt to connect may take, name lookup and TLS included.
 const CONNECT_TIMEOUT_S: u64 = 10;
 /// A session shorter than this counts as a failed attempt, so that two devices with one name do not disconnect each
@@ -43,6 +44,8 @@ pub(super) struct Shared {
 
 pub(super) struct SessionState {
     pub queue: Queue,
+    /// What Home Assistant is told of the device.
+    pub announcer: Option<Announcer>,
     /// The client of the current connection, once the broker has accepted it.
     pub live: Option<Client>,
     /// No further connection is to be made.
@@ -59,6 +62,7 @@ impl Shared {
         Self {
             state: Mutex::new(SessionState {
                 queue,
+                announcer: None,
                 live: None,
                 stop: false,
                 hang_up: false,
@@ -133,6 +137,20 @@ impl SessionState {
         }
     }
 
+    /// The broker has shown that it is there: sends what Home Assistant is to be told by now, and what waited for room.
+    fn announce_what_is_due(&mut self) {
+        let due = self.announcer.as_mut().and_then(|announcer| announcer.acknowledged(Instant::now()));
+        self.send(due);
+    }
+
+    /// Takes messages in and hands to the client what may be sent now.
+    pub fn send(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
+        for message in messages {
+            self.queue.push(message, Instant::now());
+        }
+        self.pump();
+    }
+
     /// Drops the connection without DISCONNECT, so that the broker publishes the last will.
     pub fn abandon(&mut self) {
         self.stop = true;
@@ -153,9 +171,43 @@ pub(super) struct SessionWorker {
     pub settings: MqttSettings,
     /// Whether `status` is announced.
     pub status: bool,
-    pub discovery: Option<Discovery>,
+    pub refused: Refused,
+    /// The packet ids of this connection's subscriptions, in the order of `Self::subscribe`.
+    pub subscriptions: Vec<u16>,
     pub address: Address,
     pub inbox: Option<Inbox>,
+}
+
+/// What a session does not subscribe to, because the one before ended over it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Refused {
+    /// Home Assistant's topics.
+    home_assistant: bool,
+    /// Commands.
+    commands: bool,
+}
+
+impl Refused {
+    /// What the next session does without, after one that ended like this. A broker that closes the connection over a
+    /// subscription without rights is taken for one that may do so again, and so is a message that is too large to be
+    /// read, which may be retained and come again.
+    fn after(self, failure: &ConnectFailure, lasted: Option<Duration>) -> Self {
+        let ConnectFailure::Connection { error, .. } = failure else { return self };
+        let too_large = matches!(
+            &**error,
+            ConnectionError::MqttState(StateError::Deserialization(
+                rumqttc::Error::PayloadSizeLimitExceeded(_)
+            ))
+        );
+        match lasted {
+            // No session at all: nothing has been learned.
+            None => self,
+            Some(_) if too_large && self.home_assistant => Self { home_assistant: true, commands: true },
+            Some(_) if too_large => Self { home_assistant: true, ..self },
+            Some(lasted) if lasted < SETTLED => Self { home_assistant: !self.home_assistant, ..self },
+            Some(_) => Self::default(),
+        }
+    }
 }
 
 impl SessionWorker {
@@ -174,7 +226,9 @@ impl SessionWorker {
             drop(state);
             self.shared.changed.notify_all();
             let Some(failure) = outcome.err().filter(|_| !stop) else { break };
-            if settled.is_some_and(|since: Instant| since.elapsed() >= SETTLED) {
+            let lasted = settled.map(|since: Instant| since.elapsed());
+            self.refused = self.refused.after(&failure, lasted);
+            if lasted.is_some_and(|lasted| lasted >= SETTLED) {
                 backoff.reset();
             }
             let diagnosis = diagnose(&failure, &self.address, &self.settings);
@@ -201,6 +255,7 @@ impl SessionWorker {
         connection.eventloop.set_network_options(network);
         // Until the broker accepts us, this thread alone holds the client.
         let mut client = Some(client);
+        self.subscriptions.clear();
         loop {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
@@ -216,35 +271,55 @@ impl SessionWorker {
             if self.shared.lock().hang_up {
                 return Ok(());
             }
-            match event {
-                Event::Incoming(Packet::ConnAck(_)) => {
-                    if let Some(client) = client.take() {
-                        *settled = Some(Instant::now());
-                        if !self.welcome(client, reporter) {
-                            return Ok(());
-                        }
-                    }
+            if !self.handle(event, &mut client, settled, reporter) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What becomes of one thing that the client library has read or written; `false` ends the session. `client` is
+    /// taken once the broker has accepted us, and `settled` says when that was.
+    pub fn handle(
+        &mut self,
+        event: Event,
+        client: &mut Option<Client>,
+        settled: &mut Option<Instant>,
+        reporter: &mut Reporter,
+    ) -> bool {
+        match event {
+            Event::Incoming(Packet::ConnAck(_)) => {
+                if let Some(client) = client.take() {
+                    *settled = Some(Instant::now());
+                    return self.welcome(client, reporter);
                 }
-                Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().queue.sent(packet),
-                Event::Incoming(Packet::PubAck(ack)) => {
-                    let mut state = self.shared.lock();
-                    state.queue.acknowledged(ack.pkid, Instant::now());
-                    state.pump();
-                    drop(state);
-                    self.shared.changed.notify_all();
-                }
-                Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
-                Event::Incoming(Packet::SubAck(ack))
-                    if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
-                {
+            }
+            Event::Outgoing(Wire::Publish(packet)) => self.shared.lock().queue.sent(packet),
+            Event::Incoming(Packet::PubAck(ack)) => {
+                let mut state = self.shared.lock();
+                state.queue.acknowledged(ack.pkid, Instant::now());
+                state.announce_what_is_due();
+                drop(state);
+                self.shared.changed.notify_all();
+            }
+            Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
+            Event::Outgoing(Wire::Subscribe(packet)) => self.subscriptions.push(packet),
+            Event::Incoming(Packet::SubAck(ack))
+                if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
+            {
+                let commands = self.inbox.is_some() && !self.refused.commands;
+                if commands && self.subscriptions.first() == Some(&ack.pkid) {
                     log::warn!(
                         "the broker does not let us subscribe to commands: pause and requests will not work; check the rights of this user there"
                     );
+                } else {
+                    log::debug!("the broker does not let us subscribe to Home Assistant's topics");
                 }
-                Event::Outgoing(Wire::Disconnect) => return Ok(()),
-                _ => {}
             }
+            Event::Incoming(Packet::PingResp) => self.shared.lock().announce_what_is_due(),
+            Event::Outgoing(Wire::Disconnect) => return false,
+            _ => {}
         }
+        true
     }
 
     fn options(&self) -> Result<MqttOptions, ConnectFailure> {
@@ -271,15 +346,7 @@ impl SessionWorker {
     /// The broker has accepted us: listen to commands, announce, deliver. Returns `false` if
     /// the publisher was stopped meanwhile.
     fn welcome(&self, client: Client, reporter: &mut Reporter) -> bool {
-        let mut filters: Vec<String> = self.inbox.iter().flat_map(Inbox::filters).collect();
-        filters.extend(self.discovery.as_ref().map(|discovery| discovery.birth_topic.clone()));
-        let filters: Vec<_> =
-            filters.into_iter().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce)).collect();
-        if !filters.is_empty() && client.try_subscribe_many(filters).is_err() {
-            log::warn!(
-                "failed to subscribe to commands: pause and requests will not work until the next connection"
-            );
-        }
+        self.subscribe(&client);
         let mut state = self.shared.lock();
         if state.stop {
             return false;
@@ -295,14 +362,39 @@ impl SessionWorker {
         true
     }
 
-    fn receive(&mut self, publish: &Publish) {
-        let discovery = self.discovery.as_ref();
-        if let Some(discovery) = discovery.filter(|discovery| discovery.birth_topic == publish.topic) {
-            if &*publish.payload == b"online" {
-                self.push(Outgoing::state(discovery.topic.clone(), discovery.body.clone()));
+    /// Subscribes to commands, and by a packet of its own to Home Assistant's topics, which a broker may refuse.
+    fn subscribe(&self, client: &Client) {
+        if self.refused.commands {
+            log::warn!(
+                "somebody sends commands too large to be read: pause and requests will not work until the next connection; look for a retained message on the command topics"
+            );
+        }
+        let commands = self.inbox.iter().filter(|_| !self.refused.commands).flat_map(Inbox::filters);
+        let commands: Vec<_> = commands.collect();
+        let home_assistant = match &self.shared.lock().announcer {
+            Some(announcer) if !self.refused.home_assistant => announcer.filters(),
+            _ => Vec::new(),
+        };
+        for filters in [commands, home_assistant].into_iter().filter(|filters| !filters.is_empty()) {
+            let filters = filters.into_iter().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+            if client.try_subscribe_many(filters).is_err() {
+                log::warn!(
+                    "failed to subscribe to commands: pause and requests will not work until the next connection"
+                );
             }
+        }
+    }
+
+    fn receive(&mut self, publish: &Publish) {
+        let mut state = self.shared.lock();
+        let answers = state.announcer.as_mut().and_then(|announcer| {
+            announcer.receive(&publish.topic, &publish.payload, publish.retain, Instant::now())
+        });
+        if let Some(answers) = answers {
+            state.send(answers);
             return;
         }
+        drop(state);
         let Some(inbox) = &mut self.inbox else { return };
         if let Some(refusal) = inbox.receive(&publish.topic, &publish.payload, publish.retain, Instant::now())
         {
@@ -315,14 +407,12 @@ impl SessionWorker {
     }
 
     fn push(&self, message: Outgoing) {
-        let mut state = self.shared.lock();
-        state.queue.push(message, Instant::now());
-        state.pump();
+        self.shared.lock().send([message]);
     }
 }
 
 /// Says once what is wrong and once that it is over, and in between only what is new.
-struct Reporter {
+pub(super) struct Reporter {
     broker: String,
     failing_since: Option<Instant>,
     reported: Option<(Instant, Diagnosis)>,
@@ -335,7 +425,7 @@ impl Reporter {
     /// How often a failure that goes on is mentioned again.
     const REMIND: Duration = Duration::from_secs(3600);
 
-    fn new(broker: String) -> Self {
+    pub fn new(broker: String) -> Self {
         Self { broker, failing_since: None, reported: None, dropped_before: 0, ever_connected: false }
     }
 

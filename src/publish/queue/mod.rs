@@ -42,6 +42,8 @@
 //! nothing in it is needed.
 
 pub(in crate::publish) mod disk_worker;
+#[cfg(any(test, feature = "harness"))]
+pub mod fuzz;
 pub(in crate::publish) mod outbox;
 mod segment;
 mod spool;

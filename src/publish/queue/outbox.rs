@@ -69,7 +69,9 @@ impl Outgoing {
             Topic::Summary => Worth::Summary,
             Topic::Event(_) => Worth::Event,
             Topic::Health | Topic::Response(_) => Worth::Passing,
-            Topic::Status | Topic::Info | Topic::PauseState => Worth::State,
+            Topic::Status | Topic::Info | Topic::PauseState | Topic::CameraState | Topic::TriggerState(_) => {
+                Worth::State
+            }
         };
         Self {
             topic: message.topic.path(device),
@@ -92,6 +94,11 @@ impl Outgoing {
     /// A retained message on a topic of another's tree (Home Assistant's discovery).
     pub fn state(topic: String, body: String) -> Self {
         Self { topic, body, retained: true, worth: Worth::State, mark: SpoolMark::default() }
+    }
+
+    /// A message of the moment on such a topic.
+    pub fn passing(topic: String, body: String) -> Self {
+        Self { topic, body, retained: false, worth: Worth::Passing, mark: SpoolMark::default() }
     }
 }
 
@@ -136,7 +143,10 @@ impl Outbox {
             if !self.connected {
                 return; // announced at the next connection
             }
-            let unsent = self.waiting.iter_mut().find(|waiting| waiting.topic == message.topic);
+            let unsent = self
+                .waiting
+                .iter_mut()
+                .find(|waiting| waiting.worth == Worth::State && waiting.topic == message.topic);
             match unsent {
                 Some(older) => older.body = message.body,
                 None => self.waiting.push_back(message),
@@ -166,11 +176,14 @@ impl Outbox {
         }
     }
 
-    /// The broker has accepted a connection: states are announced before anything else.
+    /// The broker has accepted a connection: states are announced before anything else, and `status` after the others, so
+    /// that whoever sees the device come finds them as they are.
     pub fn connected(&mut self) {
         debug_assert!(self.in_flight.is_empty(), "disconnected() comes between two connections");
         self.connected = true;
-        for (topic, body) in self.states.iter().rev() {
+        let (status, others): (Vec<_>, Vec<_>) =
+            self.states.iter().rev().partition(|(topic, _)| topic.ends_with("/status"));
+        for (topic, body) in status.into_iter().chain(others) {
             self.waiting.push_front(Outgoing::state(topic.clone(), body.clone()));
         }
     }
@@ -205,7 +218,12 @@ impl Outbox {
     pub fn acknowledged(&mut self, packet: u16) -> Option<Outgoing> {
         let at = self.in_flight.iter().position(|(_, id)| *id == Some(packet))?;
         self.delivered += 1;
-        self.in_flight.remove(at).map(|(message, _)| message)
+        let message = self.in_flight.remove(at).map(|(message, _)| message)?;
+        // A state that was taken away is away: no need to do so at every connection.
+        if message.worth == Worth::State && message.body.is_empty() {
+            self.states.retain(|topic, body| *topic != message.topic || !body.is_empty());
+        }
+        Some(message)
     }
 
     pub fn is_connected(&self) -> bool {
@@ -296,15 +314,38 @@ mod tests {
         outbox.push(message(Topic::PauseState, "ON"));
         outbox.push(message(Topic::Info, "{}"));
         outbox.push(message(Topic::PauseState, "OFF"));
+        outbox.push(message(Topic::Status, "online"));
+        outbox.push(message(Topic::TriggerState("smile".into()), "OFF"));
         assert_eq!(outbox.waiting(), 1);
+        let others = ["info {}", "pause/state OFF", "trigger/smile/state OFF", "status online", "summary 1"];
         for _ in 0..2 {
             outbox.connected();
-            assert_eq!(send(&mut outbox), ["info {}", "pause/state OFF", "summary 1"]);
+            assert_eq!(send(&mut outbox), others);
             outbox.disconnected();
         }
         outbox.connected();
         outbox.push(message(Topic::PauseState, "ON"));
-        assert_eq!(send(&mut outbox), ["info {}", "pause/state ON", "summary 1"]);
+        assert_eq!(send(&mut outbox)[..2], ["info {}", "pause/state ON"]);
+    }
+
+    #[test]
+    fn a_state_is_taken_away_once() {
+        let mut outbox = Outbox::new(10);
+        outbox.push(message(Topic::Info, "{}"));
+        outbox.push(message(Topic::TriggerState("smile".into()), ""));
+        outbox.connected();
+        assert_eq!(send(&mut outbox), ["info {}", "trigger/smile/state "]);
+        // Not acknowledged: once more.
+        outbox.disconnected();
+        outbox.connected();
+        assert_eq!(send(&mut outbox), ["info {}", "trigger/smile/state "]);
+        outbox.sent(1);
+        outbox.sent(2);
+        outbox.acknowledged(1);
+        outbox.acknowledged(2);
+        outbox.disconnected();
+        outbox.connected();
+        assert_eq!(send(&mut outbox), ["info {}"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::segment::{HEADER, Record, Records};
-use files::{blank, create, numbers, open, path};
+use files::{blank, content, create, numbers, open, path};
 use recovery::Found;
 
 /// The folder in the state directory that is ours alone.
@@ -215,8 +215,8 @@ impl Store {
             let segment = self.segments.get(at).expect("every key in use lies in a segment");
             let here = wanted.partition_point(|key| *key < segment.next);
             let mut here: BTreeSet<u64> = wanted.drain(..here).collect();
-            let bytes = match std::fs::read(path(&self.folder, segment.number)) {
-                Ok(bytes) => bytes,
+            let bytes = match content(&path(&self.folder, segment.number)) {
+                Ok(bytes) => bytes.unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
                 Err(error) => return Err(unavailable(error)),
             };

@@ -11,6 +11,7 @@ mod report;
 mod schema;
 mod summary;
 mod topic;
+mod visits;
 
 use alloc::borrow::ToOwned as _;
 use alloc::format;
@@ -20,12 +21,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use report::EventPayload;
-pub use report::{Capabilities, Health, Info, Latency, ModelInfo, PrivacyInfo};
+pub use report::{Capabilities, Health, Info, Latency, ModelInfo, PrivacyInfo, ReadingRate};
 pub use schema::schema_text;
 use summary::SummaryPayload;
 pub use topic::{DeviceName, InvalidDeviceName};
 
 use crate::Moment;
+use crate::report::observation::CameraState;
 use crate::report::summary::Summary;
 use crate::report::trigger::TriggerEvent;
 
@@ -47,6 +49,10 @@ pub enum Topic {
     Health,
     /// `pause/state`, retained, `ON` or `OFF`.
     PauseState,
+    /// `camera/state`, retained: `ok`, `blind`, `lost` or `paused`.
+    CameraState,
+    /// `trigger/<trigger>/state`, retained: `ON` while its condition is met, else `OFF`.
+    TriggerState(String),
     /// `response/<request>`.
     Response(String),
 }
@@ -56,7 +62,7 @@ pub enum Topic {
 pub struct Message {
     /// Where it goes.
     pub topic: Topic,
-    /// What it says: JSON, or a bare word for `status` and `pause/state`.
+    /// What it says: JSON, or a bare word for `status` and the topics that end in `state`.
     pub body: String,
 }
 
@@ -71,6 +77,19 @@ impl Message {
     #[must_use]
     pub fn pause_state(paused: bool) -> Self {
         Self { topic: Topic::PauseState, body: if paused { "ON" } else { "OFF" }.to_owned() }
+    }
+
+    /// What the camera does, as summaries say it.
+    #[must_use]
+    pub fn camera_state(state: CameraState) -> Self {
+        Self { topic: Topic::CameraState, body: state.name().to_owned() }
+    }
+
+    /// `ON` while the condition of the trigger of that name is met, else `OFF`.
+    #[must_use]
+    pub fn trigger_state(trigger: &str, active: bool) -> Self {
+        let body = if active { "ON" } else { "OFF" }.to_owned();
+        Self { topic: Topic::TriggerState(trigger.to_owned()), body }
     }
 
     fn json<T: Serialize>(topic: Topic, payload: &T) -> Self {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::super::segment::{self, Record, Records};
 use super::Segment;
-use super::files::{blank, open, path, set_aside};
+use super::files::{blank, content, open, path, set_aside};
 
 /// What the files held.
 #[derive(Default)]
@@ -26,9 +26,9 @@ impl Found {
     pub fn read(&mut self, folder: &Path, number: u64) -> io::Result<()> {
         let path = path(folder, number);
         self.last_number = number;
-        let bytes = std::fs::read(&path)?;
-        let Some(mut records) = Records::of(&bytes) else {
-            let reason = set_aside(&path, &bytes)?;
+        let bytes = content(&path)?;
+        let Some(mut records) = bytes.as_deref().and_then(Records::of) else {
+            let reason = set_aside(&path, bytes.as_deref())?;
             self.damage = reason.or(self.damage.take());
             return Ok(());
         };
@@ -61,7 +61,7 @@ impl Found {
             blank(&file, records.end, records.end + last + 1)?;
         }
         self.segments.push_back(Segment { number, first, next: self.next });
-        self.tail = Some((file, records.end, bytes.len().max(segment::SIZE)));
+        self.tail = Some((file, records.end, bytes.as_ref().map_or(0, Vec::len).max(segment::SIZE)));
         Ok(())
     }
 }

@@ -214,6 +214,37 @@ fn files_that_are_deleted_or_replaced_are_noticed_before_the_next_write() {
 }
 
 /// The only segment with a hundred summaries in it, and its bytes.
+#[test]
+fn what_is_no_file_of_ours_is_set_aside_unread() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let aside = |name: &str| {
+        let content = Store::open(folder.path()).unwrap().1;
+        let damage = content.damage.unwrap_or_else(|| panic!("{name} was taken for a segment"));
+        assert!(damage.contains("is not a queue file of this version"), "{name}: {damage}");
+        // A new file has its place.
+        let found = files(folder.path());
+        assert!(found.iter().all(|file| file.metadata().unwrap().is_file()), "{name}: {found:?}");
+    };
+    drop(Store::open(folder.path()).unwrap());
+    let place = |number| path(&folder.path().join(FOLDER), number);
+    // Read whole, it would take all memory.
+    symlink("/dev/zero", place(2)).unwrap();
+    aside("a link to a device");
+    std::fs::create_dir(place(3)).unwrap();
+    std::fs::write(place(3).join("another's"), "").unwrap();
+    aside("a folder");
+    assert!(place(3).with_extension(DAMAGED).join("another's").exists(), "it is not ours to delete");
+    std::fs::File::create(place(4)).unwrap().set_len(1 << 40).unwrap();
+    aside("a file of a terabyte");
+    symlink(place(1), place(5)).unwrap();
+    aside("a link to another segment");
+    let mut fifo = std::process::Command::new("mkfifo");
+    assert!(fifo.arg(place(6)).status().unwrap().success());
+    aside("a named pipe");
+}
+
 fn written(directory: &Path) -> (PathBuf, Vec<u8>) {
     let (mut store, _) = Store::open(directory).unwrap();
     store.change(&put(0..100)).unwrap();

@@ -59,6 +59,8 @@ impl Topic {
             Self::Event(name) => return format!("emotiond/{device}/event/{name}"),
             Self::Health => "health",
             Self::PauseState => "pause/state",
+            Self::CameraState => "camera/state",
+            Self::TriggerState(name) => return format!("emotiond/{device}/trigger/{name}/state"),
             Self::Response(name) => return format!("emotiond/{device}/response/{name}"),
         };
         format!("emotiond/{device}/{rest}")
@@ -68,7 +70,10 @@ impl Topic {
     /// event that is repeated to a late subscriber would look new.
     #[must_use]
     pub fn retained(&self) -> bool {
-        matches!(self, Self::Status | Self::Info | Self::PauseState)
+        matches!(
+            self,
+            Self::Status | Self::Info | Self::PauseState | Self::CameraState | Self::TriggerState(_)
+        )
     }
 }
 
@@ -83,6 +88,8 @@ mod tests {
             (Topic::Status, "emotiond/hall/status", true),
             (Topic::Info, "emotiond/hall/info", true),
             (Topic::PauseState, "emotiond/hall/pause/state", true),
+            (Topic::CameraState, "emotiond/hall/camera/state", true),
+            (Topic::TriggerState("smile".into()), "emotiond/hall/trigger/smile/state", true),
             (Topic::Summary, "emotiond/hall/summary", false),
             (Topic::Health, "emotiond/hall/health", false),
             (Topic::Event("smile".into()), "emotiond/hall/event/smile", false),

@@ -1,4 +1,5 @@
 mod conservation;
+mod thinned;
 
 use super::*;
 use crate::report::expression::Expression;
@@ -31,7 +32,7 @@ pub(super) fn vocabulary() -> Arc<Vocabulary> {
 /// A face that shows happiness with probability `happiness`, else nothing; its valence is the same number.
 pub(super) fn face(track: u64, happiness: f32) -> Observation {
     let scores = Scores::new(vocabulary(), vec![1.0 - happiness, happiness, happiness, 0.0, happiness]);
-    Observation { track: TrackId(track), facing: true, scores: Some(scores) }
+    Observation { track: TrackId(track), facing: true, scores: Some(scores), reading: Reading::No }
 }
 
 pub(super) fn analysis(at: u64, faces: Vec<Observation>) -> FrameAnalysis {
@@ -208,6 +209,21 @@ fn scores_that_are_no_numbers_poison_nothing() {
     let summary = one(settings(), &[face(1, f32::NAN), face(2, 0.5)]);
     assert_eq!(summary.faces.as_ref().unwrap().people, 2);
     assert!((happiness(&summary) - 0.5).abs() < 1e-6);
+}
+
+#[test]
+fn a_face_is_ambiguous_while_none_of_its_expressions_is_likely_enough() {
+    let settings = SummarySettings { ambiguous: 0.7, ..settings() };
+    let mut windows = Windows::new(settings.clone(), ms(0));
+    watch(&mut windows, 0, 4000, 200, &[face(1, 0.6), face(2, 0.9)]);
+    watch(&mut windows, 4000, 10_000, 200, &[face(2, 0.1)]);
+    let summary = windows.advance(ms(10_000)).remove(0);
+    // Four of fourteen face-seconds: 0.6 is too little for happiness and leaves too little for neutral.
+    assert!((summary.scores.unwrap().ambiguous - 4.0 / 14.0).abs() < 1e-9);
+    // A face that nobody could read is neither clear nor ambiguous.
+    let unread = Observation { scores: None, ..face(3, 0.0) };
+    let summary = one(settings, &[face(1, 0.5), unread]);
+    assert!((summary.scores.unwrap().ambiguous - 1.0).abs() < 1e-9);
 }
 
 #[test]

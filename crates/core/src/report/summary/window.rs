@@ -10,7 +10,8 @@ use super::{Faces, HeldFace, Quality, ScoreStatistics, ScoreSummary, Summary};
 use crate::moment::Moment;
 use crate::report::observation::{CameraState, Skipped, TrackId};
 use crate::report::policy::{Policy, Suppressed};
-use crate::report::score::{Scores, Vocabulary};
+use crate::report::reading::ReadingTimes;
+use crate::report::score::{EXPRESSION, Scores, Vocabulary};
 
 /// Not-ok states in the order in which a tie of their times is decided: the one that says most first.
 const NOT_OK: [CameraState; 3] = [CameraState::Paused, CameraState::Lost, CameraState::Blind];
@@ -22,6 +23,7 @@ pub(super) struct Window {
     pub(super) frames: u64,
     pub(super) dropped: u64,
     pub(super) corrupt: u64,
+    pub(super) readings: ReadingTimes,
     skipped: Skipped,
     observed: Duration,
     not_ok: [Duration; 3],
@@ -37,6 +39,7 @@ pub(super) struct Window {
 struct ScoreSums {
     vocabulary: Arc<Vocabulary>,
     time: Duration,
+    ambiguous: Duration,
     sums: Vec<ScoreSum>,
 }
 
@@ -51,15 +54,24 @@ struct ScoreSum {
 impl ScoreSums {
     fn new(vocabulary: Arc<Vocabulary>) -> Self {
         let nothing = ScoreSum { values: 0.0, squares: 0.0, peak: f64::NEG_INFINITY };
-        Self { sums: vec![nothing; vocabulary.scores()], vocabulary, time: Duration::ZERO }
+        Self {
+            sums: vec![nothing; vocabulary.scores()],
+            vocabulary,
+            time: Duration::ZERO,
+            ambiguous: Duration::ZERO,
+        }
     }
 
-    /// Adds the scores of one face. Those of another vocabulary are left out; a new model starts new windows.
-    fn add(&mut self, passed: Duration, scores: &Scores) {
+    /// Adds the scores of one face, which is ambiguous if none of its expressions reaches a probability of `least`.
+    /// Scores of another vocabulary are left out; a new model starts new windows.
+    fn add(&mut self, passed: Duration, scores: &Scores, least: f64) {
         if self.vocabulary != *scores.vocabulary() {
             return;
         }
         self.time += passed;
+        if scores.head(EXPRESSION).is_some_and(|(_, p)| p.iter().all(|p| f64::from(*p) < least)) {
+            self.ambiguous += passed;
+        }
         let weight = passed.as_secs_f64();
         for (sum, value) in self.sums.iter_mut().zip(scores.values()) {
             let value = f64::from(*value);
@@ -77,7 +89,11 @@ impl ScoreSums {
             let variance = (sum.squares / time - mean * mean).max(0.0);
             ScoreStatistics { mean, std: libm::sqrt(variance), peak: sum.peak }
         };
-        ScoreSummary { statistics: self.sums.iter().map(statistics).collect(), vocabulary: self.vocabulary }
+        ScoreSummary {
+            statistics: self.sums.iter().map(statistics).collect(),
+            vocabulary: self.vocabulary,
+            ambiguous: self.ambiguous.as_secs_f64() / time,
+        }
     }
 }
 
@@ -100,8 +116,9 @@ impl Window {
         self.skipped.turned = self.skipped.turned.saturating_add(skipped.turned);
     }
 
-    /// Credits time, more than none, in which these faces were there.
-    pub(super) fn observe(&mut self, passed: Duration, faces: &[HeldFace]) {
+    /// Credits time, more than none, in which these faces were there; those are ambiguous none of whose expressions has
+    /// a probability of `least`.
+    pub(super) fn observe(&mut self, passed: Duration, faces: &[HeldFace], least: f64) {
         self.observed += passed;
         self.max = self.max.max(u32::try_from(faces.len()).unwrap_or(u32::MAX));
         self.tracks.extend(faces.iter().map(|face| face.track));
@@ -112,7 +129,7 @@ impl Window {
             }
             if let Some(scores) = &face.scores {
                 let sums = self.scores.get_or_insert_with(|| ScoreSums::new(Arc::clone(scores.vocabulary())));
-                sums.add(passed, scores);
+                sums.add(passed, scores, least);
             }
         }
     }
@@ -136,6 +153,7 @@ impl Window {
             _ if people == 0 => Some(Suppressed::Nobody),
             why => why,
         };
+        let readings = (suppressed.is_none() && !self.readings.readable.is_zero()).then_some(self.readings);
         let camera = if observed { CameraState::Ok } else { self.longest() };
         let faces = observed.then(|| Faces {
             mean: self.face_time.as_secs_f64() / self.observed.as_secs_f64(),
@@ -149,6 +167,7 @@ impl Window {
             start: self.start,
             end,
             faces,
+            visits: None,
             scores: self.scores.filter(|_| observed && suppressed.is_none()).map(ScoreSums::summarize),
             suppressed,
             quality: Quality {
@@ -157,6 +176,7 @@ impl Window {
                 dropped: self.dropped,
                 corrupt: self.corrupt,
                 observed: self.observed,
+                readings,
             },
         }
     }
