@@ -20,6 +20,9 @@ pub struct Letterbox {
     resizer: Resizer,
 }
 
+/// A part of a picture: left, top, width and height in its pixels.
+pub type Part = (u32, u32, u32, u32);
+
 /// Where a picture lies in its letterbox.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fit {
@@ -73,11 +76,11 @@ impl Letterbox {
         self.fit_part(picture, (0, 0, picture.width(), picture.height()))
     }
 
-    /// Fits a part of a picture in: left, top, width and height in its pixels.
+    /// Fits a part of a picture in.
     ///
     /// # Panics
     /// If the part reaches out of the picture.
-    pub fn fit_part(&mut self, picture: &RgbImage, (left, top, width, height): (u32, u32, u32, u32)) -> Fit {
+    pub fn fit_part(&mut self, picture: &RgbImage, (left, top, width, height): Part) -> Fit {
         let (mut fit, size) = Fit::new((width, height), (self.width, self.height));
         if self.filled != Some(size) {
             self.pixels.fill(0);

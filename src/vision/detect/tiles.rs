@@ -8,6 +8,7 @@
 use image::RgbImage;
 
 use super::{FaceDetector, Yunet, nms};
+use crate::capture::frame::warp::Part;
 use emotiond_core::geometry::{Face, Rect};
 
 /// Pictures until each part has been looked at once more: 2 s at the default rate of 5 a second.
@@ -25,9 +26,6 @@ const CUT: f32 = 2.0;
 /// Faces that overlap by more than this (intersection over union) are one: whole picture and part place their boxes
 /// somewhat differently, and between two looks at a part its faces move.
 const SAME: f32 = 0.2;
-
-/// A part of a picture: left, top, width, height in pixels.
-pub type Part = (u32, u32, u32, u32);
 
 /// A detector that looks at the whole picture and, in turns, at parts of it.
 pub struct Tiles {

@@ -4,9 +4,8 @@
 use anyhow::Context as _;
 use image::RgbImage;
 
-use super::tiles::Part;
 use super::{FaceDetector, nms};
-use crate::capture::frame::warp::Letterbox;
+use crate::capture::frame::warp::{Letterbox, Part};
 use crate::inference::manifest::{Manifest, YunetDetector};
 use crate::inference::{ModelError, Network};
 use emotiond_core::geometry::{Face, Point, Rect};
