@@ -1,0 +1,142 @@
+//! Runs every stage of a frame some times over, with a mark before and after, for `scripts/pi-cost`, which counts the
+//! instructions between the marks. Prints the name of each stage, in the order of the marks.
+//!
+//! The photograph stands in a frame as a camera sends it: 640 × 480, JPEG of quality 85 with halved chroma (4:2:2).
+
+#![allow(clippy::print_stdout, reason = "the names are what this program is for")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use emotiond::capture::frame::decode::Decoder;
+use emotiond::capture::frame::warp::Letterbox;
+use emotiond::capture::frame::{Frame, PixelFormat};
+use emotiond::config::{Overrides, Settings};
+use emotiond::inference::Network;
+use emotiond::inference::manifest::Manifest;
+use emotiond::vision::Vision;
+use emotiond::vision::emotion::Flip;
+use emotiond::vision::models;
+use emotiond_core::Moment;
+use image::RgbImage;
+use image::imageops::{self, FilterType};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use rustix::time::{ClockId, clock_getres};
+
+/// How often each stage runs between its marks; once before them.
+const ROUNDS: u32 = 4;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let [folder, photo, out] = &arguments[..] else {
+        anyhow::bail!("usage: stages MODELS PHOTO OUT.jpg; the frame is written to the last");
+    };
+    let photo = image::open(photo).with_context(|| format!("failed to read {}", photo.display()))?.to_rgb8();
+    let text = format!("site = \"home\"\n[models]\ndirectory = {:?}\n", Path::new(folder));
+    let settings = Settings::parse(&text, Path::new("stages.toml"), &Overrides::default())?;
+    let open = || models::open(&settings.models, true);
+    let network = |name: &str| -> anyhow::Result<Network> {
+        Ok(Network::load(Manifest::read(&models::manifest_path(&settings.models.directory, name))?)?)
+    };
+
+    let (mut decoder, mut picture) = (Decoder::default(), RgbImage::new(0, 0));
+    let room = room(&photo, 640, 480);
+    for format in [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Mjpeg] {
+        let frame = encoded(&room, format)?;
+        if format == PixelFormat::Mjpeg {
+            std::fs::write(out, &frame.bytes)
+                .with_context(|| format!("failed to write {}", Path::new(out).display()))?;
+        }
+        stage(&format!("decode {format}"), || Ok(decoder.decode(&frame, &mut picture)?))?;
+    }
+
+    let (mut detector, mut emotion) =
+        (network(&settings.models.detector)?, network(&settings.models.emotion)?);
+    let input = detector.manifest().input.clone();
+    let mut letterbox = Letterbox::new(input.width, input.height);
+    stage("scale for the detector", || {
+        black_box(letterbox.fit(&picture));
+        Ok(())
+    })?;
+    stage("detector network", || Ok(detector.invoke()?))?;
+    let mut models = open()?;
+    stage("detector, all of it", || models.detector.detect(&picture).map(drop))?;
+    let face = *models.detector.detect(&picture)?.first().context("the photograph has no face")?;
+    stage("emotion network, a face", || Ok(emotion.invoke()?))?;
+    let reader = models.emotion.as_mut().context("no emotion model")?;
+    stage("emotion, all of it, a face", || reader.read(&picture, &face, Flip::Mirrored).map(drop))?;
+
+    for (label, format, photo) in [
+        ("whole frame, MJPG, one face", PixelFormat::Mjpeg, Some(&photo)),
+        ("whole frame, YUYV, one face", PixelFormat::Yuyv, Some(&photo)),
+        ("whole frame, MJPG, nobody", PixelFormat::Mjpeg, None),
+    ] {
+        let picture = photo.map_or_else(|| empty_room(640, 480), |photo| self::room(photo, 640, 480));
+        let mut frame = encoded(&picture, format)?;
+        let models = open()?;
+        let mut vision = Vision::new(models.detector, models.emotion, settings.vision(), Moment::ZERO);
+        stage(label, || {
+            frame.at += Duration::from_millis(200);
+            vision.frame(&frame)?;
+            vision.advance(frame.at);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs `work` between two marks, after having run it once.
+fn stage(name: &str, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    work().with_context(|| name.to_owned())?;
+    mark();
+    for _ in 0..ROUNDS {
+        work()?;
+    }
+    mark();
+    println!("{ROUNDS} {name}");
+    Ok(())
+}
+
+/// The plugin sees this system call, which nothing else makes.
+fn mark() {
+    black_box(clock_getres(ClockId::ThreadCPUTime));
+}
+
+/// A wall with some structure, so that it costs a decoder something and is not black.
+fn empty_room(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let grain = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(2_246_822_519)) >> 28;
+        let light = 70 + 90 * x / width + grain;
+        image::Rgb([light as u8, (light + y / 16) as u8, (light + 20) as u8])
+    })
+}
+
+/// The photograph in the middle, as high as the frame.
+fn room(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let mut room = empty_room(width, height);
+    let photo = imageops::resize(photo, height, height, FilterType::Triangle);
+    imageops::replace(&mut room, &photo, i64::from((width - height) / 2), 0);
+    room
+}
+
+/// The picture as a camera would send it.
+fn encoded(picture: &RgbImage, format: PixelFormat) -> anyhow::Result<Frame> {
+    let (width, height) = picture.dimensions();
+    let mut bytes = Vec::new();
+    match format {
+        PixelFormat::Mjpeg => {
+            let mut encoder = Encoder::new(&mut bytes, 85);
+            encoder.set_sampling_factor(SamplingFactor::R_4_2_2);
+            encoder.encode(picture, width as u16, height as u16, ColorType::Rgb)?;
+        }
+        // Luma of the picture and no colour: what a pixel costs does not depend on its value.
+        PixelFormat::Yuyv => bytes.extend(picture.pixels().flat_map(|pixel| [pixel.0[1], 128])),
+        _ => {
+            bytes.extend(picture.pixels().map(|pixel| pixel.0[1]));
+            bytes.resize(bytes.len() * 3 / 2, 128);
+        }
+    }
+    Ok(Frame { format, width, height, stride: 0, bytes, at: Moment::ZERO })
+}
