@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 
 use crate::publish::settings::Broker;
+use emotiond_core::report::trigger::Level;
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
     Settings::parse(text, Path::new("test.toml"), &Overrides::default())
