@@ -157,7 +157,10 @@ impl Bare {
             Ok(Network::load(Manifest::read(&path)?)?)
         };
         let emotion = settings.privacy.policy.emotion.then(|| network(&settings.models.emotion));
-        Ok(Self { detector: network(&settings.models.detector)?, emotion: emotion.transpose()? })
+        Ok(Self {
+            detector: network(&settings.models.range.manifest(&settings.models.detector))?,
+            emotion: emotion.transpose()?,
+        })
     }
 
     fn emotion(&mut self) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use emotiond_core::report::payload::Health;
 use serde_json::Value;
 
 use super::status::Totals;
-use crate::metrics::{Board, LastWindow, MetricsListener, Snapshot, StageHistogram};
+use crate::publish::metrics::{Board, LastWindow, MetricsListener, Snapshot, StageHistogram};
 use crate::publish::Counters;
 use crate::vision::StageTimes;
 

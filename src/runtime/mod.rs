@@ -16,7 +16,7 @@ mod watchdog;
 
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::metrics;
+use crate::publish::metrics;
 use crate::publish;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};

@@ -27,7 +27,7 @@ pub fn ports() -> Vec<CameraPort> {
     ports_in(Path::new("/sys/bus/media/devices"))
 }
 
-pub(super) fn ports_in(devices: &Path) -> Vec<CameraPort> {
+fn ports_in(devices: &Path) -> Vec<CameraPort> {
     let entries = fs::read_dir(devices).into_iter().flatten().flatten();
     let mut ports: Vec<_> = entries
         .filter_map(|entry| {
