@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-
 use crate::publish::settings::Broker;
 use emotiond_core::report::trigger::Level;
 
