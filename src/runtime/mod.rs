@@ -17,7 +17,6 @@ mod watchdog;
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish;
-use crate::publish::metrics;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
