@@ -9,7 +9,6 @@ pub mod config;
 pub mod exit;
 pub mod host;
 pub mod inference;
-pub mod metrics;
 pub mod publish;
 pub mod runtime;
 pub mod sandbox;

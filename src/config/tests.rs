@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-
 use crate::publish::settings::Broker;
 use emotiond_core::report::trigger::Level;
 
@@ -31,6 +30,8 @@ fn example_switched_on() -> String {
         "#client_",
         "#id",
         "#listen = \"127.0.0.1:9464",
+        "#cpu",
+        "#smoothing_",
     ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),

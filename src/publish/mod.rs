@@ -4,6 +4,7 @@ mod embedded;
 #[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub mod home_assistant;
+pub mod metrics;
 pub mod mqtt;
 mod queue;
 pub mod settings;

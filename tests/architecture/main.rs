@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 11] = [
     &["capture"],
     &["inference"],
     &["vision"],
-    &["publish", "metrics"],
+    &["publish"],
     &["config"],
     &["sandbox"],
     &["runtime"],
@@ -39,7 +39,7 @@ const FORBIDDEN: [(&str, &[&str]); 1] = [("publish", &["capture", "inference", "
 
 /// The modules that may name an outside library.
 const HOMES: [(&str, &[&str]); 14] = [
-    ("prometheus_client", &["emotiond::metrics"]),
+    ("prometheus_client", &["emotiond::publish::metrics"]),
     ("tflitec", &["emotiond::inference"]),
     ("v4l", &["emotiond::capture::v4l2"]),
     ("zune_jpeg", &["emotiond::capture"]),
@@ -66,9 +66,8 @@ const CODECS: [&str; 5] =
     ["ImageEncoder", "PngEncoder", "JpegEncoder", "save_buffer", "save_buffer_with_format"];
 
 /// What writes or sends.
-const SENDERS: [&str; 6] = [
+const SENDERS: [&str; 5] = [
     "emotiond::publish",
-    "emotiond::metrics",
     "emotiond_core",
     "emotiond::runtime::status",
     "emotiond::runtime::health",

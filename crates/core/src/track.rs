@@ -9,7 +9,7 @@
 //! There are two stages, as in `ByteTrack` (arXiv 2110.06864): faces go to the tracks that were seen a moment ago; those
 //! that are left may continue a track that has been lost for longer (behind somebody, turned away, not detected), if
 //! place and size fit closely. Place, size and motion are all that is compared, never what a face looks like.
-//! `docs/decisions/0011-visits.md` has what this was measured to do.
+//! `docs/decisions/0013-visits.md` has what this was measured to do.
 
 mod motion;
 
@@ -33,7 +33,7 @@ const MATCHED: f64 = 0.5;
 /// The share of overlap in the gain; small, or the side-by-side case above would go wrong.
 const OVERLAP_SHARE: f64 = 0.2;
 /// What may be the same face as the one of a track that was seen a moment ago, or of one that is lost.
-const SEEN: Allowance = Allowance { ratio: 1.8, once: 0.8, more: 0.8 };
+const SEEN: Allowance = Allowance { ratio: 1.8, once: 0.8, more: 1.0 };
 const LOST: Allowance = Allowance { ratio: 1.5, once: 1.0, more: 0.4 };
 /// How far a face may be from where it was expected in any case, in face sizes.
 const FARTHEST: f64 = 3.0;

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(super) const REMEDY: &str = "run `sudo systemctl enable --now emotiond-rpicam.socket` and write \
                                  source = \"stream:/run/emotiond/camera\" in the configuration, or use a USB (UVC) camera";
 
-/// The socket of [`REMEDY`].
+/// The socket of `REMEDY`.
 pub const SOCKET: &str = "/run/emotiond/camera";
 
 /// A camera port of a Raspberry Pi.
@@ -27,7 +27,7 @@ pub fn ports() -> Vec<CameraPort> {
     ports_in(Path::new("/sys/bus/media/devices"))
 }
 
-pub(super) fn ports_in(devices: &Path) -> Vec<CameraPort> {
+fn ports_in(devices: &Path) -> Vec<CameraPort> {
     let entries = fs::read_dir(devices).into_iter().flatten().flatten();
     let mut ports: Vec<_> = entries
         .filter_map(|entry| {

@@ -84,7 +84,7 @@ fn every_contradiction_is_refused_and_named() {
         ("\"happiness\", \"anger\"]", "\"happiness\"]", "expected exactly the labels"),
         ("activation = \"softmax\"", "activation = \"tanh\"", "expected one of"),
         ("activation = \"softmax\"", "activation = \"none\"", "needs activation = \"softmax\""),
-        ("temperature = 1.5", "temperature = 0.0", "temperature = 0"),
+        ("temperature = 1.5", "temperature = 0.0", "temperature = [0.0]; expected one number in 0.01..=100"),
         ("temperature = 1.5", "prior = [0.5, 0.5]", "expected a number in 0.000001..=1000000 for each label"),
         ("temperature = 1.5", "prior = [0.5, 0.5, 1e38]", "expected a number in 0.000001..=1000000"),
         ("kind = \"action_units\"", "kind = \"expression\"", "more than one [[head]]"),

@@ -102,6 +102,7 @@ pub fn hostile_broker(client: &Client, requests: &mut dyn FnMut() -> Option<Requ
         status: true,
         refused: Refused::default(),
         subscriptions: Vec::new(),
+        answered: 0,
     };
     let mut reporter = Reporter::new("broker".into());
     let mut number = 0;

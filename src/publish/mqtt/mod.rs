@@ -114,6 +114,7 @@ impl MqttPublisher {
             status,
             refused: Refused::default(),
             subscriptions: Vec::new(),
+            answered: 0,
         };
         let thread = std::thread::Builder::new()
             .name("publisher".into())

@@ -174,6 +174,8 @@ pub(super) struct SessionWorker {
     pub refused: Refused,
     /// The packet ids of this connection's subscriptions, in the order of `Self::subscribe`.
     pub subscriptions: Vec<u16>,
+    /// How many of them the broker has answered.
+    pub answered: usize,
     pub address: Address,
     pub inbox: Option<Inbox>,
 }
@@ -188,10 +190,10 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// What the next session does without, after one that ended like this. A broker that closes the connection over a
-    /// subscription without rights is taken for one that may do so again, and so is a message that is too large to be
-    /// read, which may be retained and come again.
-    fn after(self, failure: &ConnectFailure, lasted: Option<Duration>) -> Self {
+    /// What the next session does without, after one that ended like this; `answered` says whether the broker had answered
+    /// all subscriptions. One that closes the connection instead, for want of rights, is taken for one that does so again,
+    /// and a message that is too large to be read may be retained and come again.
+    fn after(self, failure: &ConnectFailure, established: bool, answered: bool) -> Self {
         let ConnectFailure::Connection { error, .. } = failure else { return self };
         let too_large = matches!(
             &**error,
@@ -199,13 +201,13 @@ impl Refused {
                 rumqttc::Error::PayloadSizeLimitExceeded(_)
             ))
         );
-        match lasted {
-            // No session at all: nothing has been learned.
-            None => self,
-            Some(_) if too_large && self.home_assistant => Self { home_assistant: true, commands: true },
-            Some(_) if too_large => Self { home_assistant: true, ..self },
-            Some(lasted) if lasted < SETTLED => Self { home_assistant: !self.home_assistant, ..self },
-            Some(_) => Self::default(),
+        if !established {
+            return self; // Nothing has been learned.
+        }
+        match (too_large, answered) {
+            (true, _) => Self { home_assistant: true, commands: self.home_assistant },
+            (false, false) => Self { home_assistant: !self.home_assistant, ..self },
+            (false, true) => Self::default(),
         }
     }
 }
@@ -227,7 +229,8 @@ impl SessionWorker {
             self.shared.changed.notify_all();
             let Some(failure) = outcome.err().filter(|_| !stop) else { break };
             let lasted = settled.map(|since: Instant| since.elapsed());
-            self.refused = self.refused.after(&failure, lasted);
+            let answered = self.answered == self.subscriptions.len();
+            self.refused = self.refused.after(&failure, lasted.is_some(), answered);
             if lasted.is_some_and(|lasted| lasted >= SETTLED) {
                 backoff.reset();
             }
@@ -256,6 +259,7 @@ impl SessionWorker {
         // Until the broker accepts us, this thread alone holds the client.
         let mut client = Some(client);
         self.subscriptions.clear();
+        self.answered = 0;
         loop {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
@@ -303,9 +307,11 @@ impl SessionWorker {
             }
             Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
             Event::Outgoing(Wire::Subscribe(packet)) => self.subscriptions.push(packet),
-            Event::Incoming(Packet::SubAck(ack))
-                if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
-            {
+            Event::Incoming(Packet::SubAck(ack)) => {
+                self.answered += 1;
+                if !ack.return_codes.contains(&SubscribeReasonCode::Failure) {
+                    return true;
+                }
                 let commands = self.inbox.is_some() && !self.refused.commands;
                 if commands && self.subscriptions.first() == Some(&ack.pkid) {
                     log::warn!(
@@ -465,5 +471,32 @@ impl Reporter {
         self.reported = None;
         self.dropped_before = dropped;
         self.ever_connected = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(error: ConnectionError) -> ConnectFailure {
+        ConnectFailure::Connection { error: error.into(), established: true }
+    }
+
+    #[test]
+    fn what_ends_a_session_is_not_asked_for_in_the_next() {
+        let none = Refused::default();
+        let closed = ended(ConnectionError::MqttState(StateError::ConnectionAborted));
+        let giant = ended(ConnectionError::MqttState(StateError::Deserialization(
+            rumqttc::Error::PayloadSizeLimitExceeded(3 << 20),
+        )));
+        // A broker that is restarted is no broker that refuses.
+        assert_eq!(none.after(&closed, true, true), none);
+        assert_eq!(none.after(&closed, false, false), none);
+        let without = Refused { home_assistant: true, commands: false };
+        assert_eq!(none.after(&closed, true, false), without);
+        assert_eq!(without.after(&closed, false, true), without);
+        assert_eq!(without.after(&closed, true, true), none);
+        assert_eq!(none.after(&giant, true, true), without);
+        assert_eq!(without.after(&giant, true, true), Refused { home_assistant: true, commands: true });
     }
 }

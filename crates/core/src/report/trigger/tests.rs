@@ -190,7 +190,7 @@ fn visits_start_and_end_one_by_one() {
         events.extend(triggers.update(ms(4000), &visited(&mut visits, 4000, &[2], &policy)));
         let end = events.last().unwrap();
         assert_eq!((end.phase, end.value, end.lasted), (Phase::End, Some(1.0), Duration::from_millis(2500)));
-        assert_eq!(end.active, alone, "one visit goes on");
+        assert!(end.active, "one visit goes on");
         // The camera is lost: whoever was there has left, as far as anybody knows.
         let last = triggers.update(ms(5000), &Signals::none());
         assert_eq!((last.len(), last[0].active), (1, false));
