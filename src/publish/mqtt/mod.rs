@@ -4,6 +4,7 @@ mod diagnosis;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod inbox;
+mod refused;
 mod session;
 mod tls;
 pub mod watch;
@@ -24,7 +25,8 @@ use crate::publish::settings::{Address, Broker, MqttSettings};
 use crate::publish::{Counters, Publisher};
 use emotiond_core::report::payload::Message;
 use inbox::{CommandSink, Inbox};
-use session::{LARGEST_MESSAGE, Refused, SessionWorker, Shared};
+use refused::Refused;
+use session::{LARGEST_MESSAGE, SessionWorker, Shared};
 
 /// The part of the time for closing that is left to the disk.
 const LAST_WRITE: Duration = Duration::from_millis(500);
