@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CROSS_CONFIG := cross.toml
 
-.PHONY: help setup setup-test build demo test test-all test-fast test-ha home-assistant-app install uninstall bench sbom reproduce clean
+.PHONY: help setup setup-test build demo test test-all test-fast test-ha deb apt-repository image home-assistant-app install uninstall bench sbom reproduce clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what building and running needs (apt, TensorFlow Lite, models)
 	@scripts/setup
@@ -23,13 +23,26 @@ test: setup-test ## Everything: lint, policy, shipped files, unit, property, MQT
 test-ha: setup ## emotiond in a real Home Assistant (root; 2.5 GB the first time)
 	@scripts/test-ha
 
-test-all: test test-ha ## `make test`, and what needs a Home Assistant besides
 
 test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
 	@scripts/test fast
 
+test-all: test test-ha deb ## `make test`, a real Home Assistant, and the packages in fresh Debian 12 and 13 (as root)
+	@scripts/test-package
+	@scripts/test-units
+	@scripts/test-image
+
 build: setup ## Build the release binary
 	cargo build --release --locked
+
+deb: setup ## Build the Debian packages for amd64 and arm64 into target/packages
+	@scripts/package
+
+apt-repository: ## Make an apt repository of the packages, signed with your GnuPG key: KEY=you@example.org
+	@scripts/apt-repository "$(KEY)"
+
+image: ## Build the container image of the packages in target/packages (podman or buildah)
+	@scripts/image
 
 install: ## Install the release binary, library, models and unit (as root; DESTDIR is honoured)
 	@scripts/install

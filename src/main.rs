@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     exit_on_panic();
     let result = match &cli.command {
         Action::Run(arguments) => command::run::run(arguments),
+        Action::Setup(arguments) => command::setup::run(arguments),
         Action::Check(arguments) => command::check::run(arguments),
         Action::Cameras(arguments) => command::cameras::run(arguments),
         Action::Analyze(arguments) => command::analyze::run(arguments),

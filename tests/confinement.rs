@@ -26,7 +26,7 @@ fn landlock() -> bool {
     fs::write(&config, text).unwrap();
     let output = emotiond().arg("check").arg("--config").arg(&config).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let line = text.lines().find(|line| line.contains("confinement: ")).unwrap_or_else(|| panic!("{text}"));
+    let line = text.lines().find(|line| line.contains("sandbox")).unwrap_or_else(|| panic!("{text}"));
     assert!(line.contains("; system calls filtered; "), "{line}");
     let found = line.starts_with("ok ");
     assert_eq!(found, line.contains("Landlock ") && line.contains("(files"), "{line}");

@@ -233,8 +233,10 @@ fn malformed_packets_and_client_ids_disturb_nobody() {
 #[test]
 fn a_reload_goes_on_listening_and_listens_nowhere_else() {
     let victim = Victim::start("");
+    let honest = Subscriber::new(victim.port, "emotiond/hall/#");
     victim.daemon.signal("HUP");
     victim.daemon.line("the embedded broker listens on", 2);
+    victim.served(&honest);
     // Its socket has been there all the time: nobody is refused, and nobody could have taken the port.
     victim.serves_newcomers();
     let config = victim.folder.path().join("emotiond.toml");

@@ -128,6 +128,55 @@ fn a_photo_replayed_to_standard_output_gives_one_line_a_window() {
 }
 
 #[test]
+fn somebody_who_comes_looks_and_goes_is_a_visit_with_its_dwell() {
+    let jpeg = |picture: &image::RgbImage| {
+        let mut bytes = Vec::new();
+        picture.write_with_encoder(image::codecs::jpeg::JpegEncoder::new(&mut bytes)).unwrap();
+        bytes
+    };
+    let photo = jpeg(&image::open(PHOTO).unwrap().into_rgb8());
+    let empty =
+        jpeg(&image::RgbImage::from_fn(512, 512, |x, y| image::Rgb([(x / 2) as u8, (y / 2) as u8, 90])));
+    // At 5 frames a second: nobody for 4 s, a visit of 8 s that is interrupted for 2 s, nobody, another of 4 s.
+    let stream: Vec<u8> =
+        [(&empty, 20), (&photo, 15), (&empty, 10), (&photo, 15), (&empty, 30), (&photo, 20)]
+            .iter()
+            .flat_map(|(jpeg, frames)| jpeg.repeat(*frames))
+            .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let (clip, config) = (folder.path().join("clip.mjpeg"), folder.path().join("emotiond.toml"));
+    std::fs::write(&clip, stream).unwrap();
+    write_config(
+        &config,
+        "embedded",
+        "[camera]\nreplay_fps = 5.0\n[[trigger]]\nname = \"door\"\nsignal = \"visit\"\n",
+    );
+    let source = format!("replay:{}", clip.display());
+    let config = config.display().to_string();
+    let output =
+        run(&["run", "--config", &config, "--source", &source, "--publish", "stdout", "--window", "5s"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = json_lines(&output);
+    let faces = |key: &str| lines.iter().map(|line| line["faces"][key].clone()).collect::<Vec<_>>();
+    let sum = |counts: Vec<Value>| counts.iter().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum(faces("visits")), sum(faces("watchers"))), (2, 2), "{lines:#?}");
+    let told: Vec<_> = faces("dwell").into_iter().filter(|dwell| dwell["ended"] != 0).collect();
+    // From the first sight to the last: 40 and 20 frames show the two, the first with a break between.
+    let expected = [7.8, 3.8];
+    assert_eq!(told.len(), 2, "{lines:#?}");
+    for (dwell, seconds) in told.iter().zip(expected) {
+        assert_eq!(dwell["ended"], 1);
+        assert!((dwell["mean"].as_f64().unwrap() - seconds).abs() < 0.5, "{dwell}");
+    }
+    assert_eq!((&told[0]["histogram"][1], &told[1]["histogram"][0]), (&Value::from(1), &Value::from(1)));
+    let first = lines.iter().position(|line| line["faces"]["dwell"]["ended"] != 0).unwrap();
+    // While it was hidden for two seconds nobody knows where it looked.
+    let attraction = lines[first]["faces"]["attraction"].as_f64().unwrap();
+    assert!((0.6..0.8).contains(&attraction), "{attraction}");
+    assert!(faces("longest").iter().any(|longest| longest.as_f64().is_some_and(|longest| longest > 3.0)));
+}
+
+#[test]
 fn motion_jpeg_on_standard_input_is_replayed_and_garbage_in_it_is_counted() {
     let photo = image::open(PHOTO).unwrap().into_rgb8();
     let mut jpeg = Vec::new();
@@ -272,8 +321,8 @@ fn analyze_finds_the_face_and_reports_what_it_cannot_read() {
     for (index, golden) in [180.4, 62.9, 88.1, 109.2].into_iter().enumerate() {
         near(&face["box"][index], golden, 3.0);
     }
-    near(&face["expression"]["happiness"], 0.98, 0.03);
-    near(&face["valence"], 0.79, 0.05);
+    near(&face["expression"]["happiness"], 0.96, 0.03);
+    near(&face["valence"], 0.76, 0.05);
     near(&face["arousal"], 0.51, 0.05);
     near(&face["action_units"]["AU12"], 0.87, 0.12);
 
@@ -317,7 +366,7 @@ fn a_damaged_or_huge_picture_ends_with_65_and_without_a_count_of_faces() {
 }
 
 /// What a picture may take in all, MiB: SECURITY.md and `scripts/attack` name the same figure.
-const MOST_FOR_A_PICTURE: u64 = 450;
+const MOST_FOR_A_PICTURE: u64 = 300;
 
 /// The highest resident memory of `analyze` on a picture, in MiB.
 fn peak_of_analyze(picture: &Path) -> u64 {

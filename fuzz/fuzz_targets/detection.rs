@@ -26,7 +26,8 @@ fuzz_target!(|data: &[u8]| {
     let picture = RgbImage::from_fn(48, 36, |x, y| image::Rgb([x as u8, y as u8, 7]));
     let mut letterbox = Letterbox::new(SIDE, SIDE);
     letterbox.fit(&picture);
-    let crop = Crop { scale: 1.15, offset: [0.0, -0.06], align: Align::Eyes };
+    let crops = [(Align::Landmarks, 2.6), (Align::Eyes, 1.15)]
+        .map(|(align, scale)| Crop { scale, offset: [0.0, -0.06], align });
     let mut cropper = Cropper::default();
     let mut out = vec![0; 24 * 24 * 3];
     for face in &faces {
@@ -35,7 +36,9 @@ fuzz_target!(|data: &[u8]| {
         assert!([bounds.x, bounds.y, bounds.width, bounds.height].iter().all(|v| v.is_finite()), "{face:?}");
         assert!(bounds.width > 0.0 && bounds.height > 0.0, "{face:?}");
         let (_facing, _turned) = (face.facing(), face.turned());
-        cropper.crop(&picture, &square(&crop, face), 24, 24, &mut out);
+        for crop in &crops {
+            cropper.crop(&picture, &square(crop, face), 24, 24, &mut out);
+        }
     }
 
     let mut tracker = Tracker::new(TrackerSettings::default());

@@ -35,6 +35,10 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return powers / powers.sum(-1, keepdims=True)
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
+
+
 class PythonRunner:
     """LiteRT as PyPI has it, on one thread unless told otherwise. Raises `ValueError` if it cannot read the file."""
 

@@ -1,9 +1,11 @@
 """The crop and the measures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from emotiond_models.training import crop, metrics
+from emotiond_models.training import crop, golden, metrics
 
 
 def picture() -> np.ndarray:
@@ -25,6 +27,32 @@ def test_offset_turns_with_the_face():
 
 def test_eye_line_gives_the_angle():
     assert crop.eye_angle(np.array([10, 10]), np.array([20, 20])) == pytest.approx(np.pi / 4)
+
+
+def test_a_frame_follows_the_landmarks_and_not_the_box():
+    points = ((122.5, 98.0), (157.5, 98.0), (140.0, 133.0))
+    first = crop.frame((100, 60, 80, 96), points)
+    assert first == pytest.approx((140, 115.5, 37.55, 0), abs=0.01)
+    assert crop.frame((90, 66, 100, 100), points) == first
+    # A quarter to the right: the eyes one below the other, the mouth left of them.
+    turned = crop.frame((100, 60, 96, 96), ((150, 90), (150, 125), (115, 107.5)))
+    assert turned == pytest.approx((132.5, 107.5, 37.55, np.pi / 2), abs=0.01)
+
+
+def test_a_head_that_turns_keeps_its_size():
+    ahead = crop.frame((100, 60, 90, 100), ((122.5, 98), (157.5, 98), (140, 133)))
+    aside = crop.frame((100, 60, 90, 100), ((150, 98), (157.5, 98), (153, 134)))
+    assert aside[2] / ahead[2] == pytest.approx(1, abs=0.06)
+
+
+def test_landmarks_without_sense_are_an_average_face_in_the_box():
+    for points in (((0, 0), (0, 0), (0, 0)), ((0, 0), (300, 0), (150, 300))):
+        assert crop.frame((100, 50, 80, 100), points) == pytest.approx((140, 105.7, 35.5, 0))
+
+
+def test_the_crops_that_the_program_is_held_to_are_current():
+    stored = (Path(__file__).parents[2] / "tests/data/crops.jsonl").read_text()
+    assert stored == golden.lines(), "python -m emotiond_models.training.golden > ../tests/data/crops.jsonl"
 
 
 def test_warp_reads_the_pixels_under_the_square():

@@ -37,7 +37,8 @@ def test_shipped_manifest_is_what_training_writes(shipped, tmp_path):
     heads = {head["kind"]: head for head in stored["head"]}
     outputs = {kind: heads[kind]["output"] for kind in ("expression", "action_units")}
     path = trained.write(
-        model, stored["version"], stored["input"]["width"], outputs, heads["expression"]["temperature"]
+        model, stored["version"], stored["input"]["width"], outputs, heads["expression"]["temperature"],
+        heads["expression"].get("prior"),
     )
     assert tomllib.loads(path.read_text()) == stored
 

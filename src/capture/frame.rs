@@ -1,5 +1,6 @@
 //! A captured picture and its decoding. A [`Frame`] is never serialized, and no module that can write or send imports it.
 
+pub mod blur;
 pub mod decode;
 pub mod encoded;
 pub mod luma;
@@ -7,8 +8,7 @@ pub mod mjpeg;
 pub mod turn;
 pub mod warp;
 
-use zeroize::Zeroize;
-
+use crate::host::wipe::wipe_all;
 use emotiond_core::Moment;
 
 /// How the bytes of a [`Frame`] encode its pixels (V4L2's names in the comments).
@@ -92,7 +92,7 @@ impl std::fmt::Debug for Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         // Faces must not outlive their use in freed memory, where a core dump or a bug elsewhere could show them.
-        self.bytes.zeroize();
+        wipe_all(&mut self.bytes);
     }
 }
 

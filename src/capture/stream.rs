@@ -4,7 +4,7 @@
 //! when it is opened again is older than the request to look, and is thrown away.
 
 mod assembler;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 
 use std::fs::{File, OpenOptions};
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::frame::{Frame, PixelFormat};
 use super::pipe::PipeReader;
+use super::v4l2::csi;
 use super::v4l2::negotiate::ModeRequest;
 use super::{Context, Delivery, FrameSource, Input, Losses, Opener, Properties, SourceError, Timeline};
 use assembler::Assembler;
@@ -162,7 +163,13 @@ impl FrameSource for StreamSource {
 /// Opens a named pipe for reading, or connects to a Unix socket; never waits for the other end.
 fn open(path: &Path) -> Result<File, SourceError> {
     let what = || path.display().to_string();
+    let ours = path == Path::new(csi::SOCKET);
     let explain = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused if ours => SourceError::Gone {
+            what: what(),
+            reason: error.to_string(),
+            remedy: "run `sudo systemctl enable --now emotiond-rpicam.socket`",
+        },
         io::ErrorKind::NotFound => SourceError::Gone {
             what: what(),
             reason: error.to_string(),

@@ -1,5 +1,6 @@
 //! A streaming V4L2 camera.
 
+pub mod csi;
 mod device;
 pub mod list;
 mod mode;
@@ -23,8 +24,9 @@ use super::{Context, Delivery, FrameSource, Losses, Properties, SourceError, Tim
 use crate::capture::frame::{Frame, PixelFormat};
 use crate::exit::panics;
 use device::{Identity, Opened, objection};
+pub use mode::Choice;
+use mode::fourcc_text;
 pub(super) use mode::rate_text;
-use mode::{Choice, fourcc_text};
 use negotiate::{ModeRequest, negotiate};
 
 /// Buffers asked of the driver: one being copied, one being filled, and two in reserve for a slow moment.

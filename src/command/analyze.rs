@@ -1,6 +1,11 @@
-//! `emotiond analyze`: emotion read off pictures. The pictures are the user's own files; only numbers are printed.
+//! `emotiond analyze`: emotion read off pictures. The pictures are the user's own files; only numbers are printed, and
+//! `--draw` makes a copy of one with boxes and labels.
+
+mod draw;
+mod font;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -8,6 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::capture::picture;
+use crate::command::bars::bar;
 use crate::command::cli::AnalyzeArgs;
 use crate::command::printable;
 use crate::config::{Overrides, Settings};
@@ -54,18 +60,29 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     }
     let mut models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
     let paths = pictures(&arguments.images).or_exit(Code::NoInput)?;
+    if arguments.draw.is_some() && paths.len() != 1 {
+        let error =
+            anyhow::anyhow!("--draw makes one picture of one, and {} are named: name one", paths.len());
+        return Err(Failure { code: Code::NoInput, error });
+    }
+    let bars = std::io::stdout().is_terminal();
     let progress = progress(paths.len());
     let mut unread = 0_usize;
     for path in &paths {
         match picture::read(path) {
-            Ok(picture) => {
+            Ok(mut picture) => {
+                models.detector.restart();
                 let found = analyze(&mut models, &picture).or_exit(Code::Software)?;
                 let text = if arguments.json {
                     json(path, &picture, &found).or_exit(Code::Software)?
                 } else {
-                    human(path, &found)
+                    human(path, &found, bars)
                 };
                 progress.suspend(|| super::print(&text))?;
+                if let Some(copy) = &arguments.draw {
+                    draw::draw(&mut picture, &found);
+                    draw::save(&picture, copy).or_exit(Code::Data)?;
+                }
             }
             Err(error) => {
                 unread += 1;
@@ -123,7 +140,8 @@ fn digits(value: f32, places: i32) -> f64 {
     (f64::from(value) * scale).round() / scale
 }
 
-fn human(path: &Path, found: &[(Face, Option<Scores>)]) -> String {
+/// For a person: a line for each face, and in a terminal a bar for each score.
+fn human(path: &Path, found: &[(Face, Option<Scores>)], bars: bool) -> String {
     use std::fmt::Write as _;
     let mut text = format!(
         "{}: {} face{}\n",
@@ -135,20 +153,68 @@ fn human(path: &Path, found: &[(Face, Option<Scores>)]) -> String {
         let b = &face.bounds;
         let (x, y, w, h) = (b.x, b.y, b.width, b.height);
         let _infallible = write!(text, "  {w:.0}×{h:.0} at ({x:.0}, {y:.0}), score {:.2}", face.score);
-        if let Some((labels, values)) = scores.as_ref().and_then(|scores| scores.head(EXPRESSION)) {
-            let mut ranked: Vec<_> = labels.iter().zip(values).collect();
-            ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-            for (label, probability) in ranked.into_iter().take(3) {
-                let _infallible = write!(text, ", {label} {:.0} %", 100.0 * probability);
-            }
-        }
-        let score = |name| scores.as_ref().and_then(|scores| scores.get(name));
-        if let (Some(valence), Some(arousal)) = (score("valence"), score("arousal")) {
-            let _infallible = write!(text, ", valence {valence:+.2}, arousal {arousal:+.2}");
+        match scores {
+            Some(scores) if bars => text += &chart(scores),
+            Some(scores) => text += &phrase(scores),
+            None => {}
         }
         text.push('\n');
     }
     text
+}
+
+/// The three likeliest expressions, valence and arousal, for the end of a line.
+fn phrase(scores: &Scores) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    if let Some((labels, values)) = scores.head(EXPRESSION) {
+        let mut ranked: Vec<_> = labels.iter().zip(values).collect();
+        ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        for (label, probability) in ranked.into_iter().take(3) {
+            let _infallible = write!(text, ", {label} {:.0} %", 100.0 * probability);
+        }
+    }
+    if let (Some(valence), Some(arousal)) = (scores.get("valence"), scores.get("arousal")) {
+        let _infallible = write!(text, ", valence {valence:+.2}, arousal {arousal:+.2}");
+    }
+    text
+}
+
+/// Every score with a bar: a line for each expression, a scale from -1 to 1 for valence and arousal, and two action units
+/// a line.
+fn chart(scores: &Scores) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    if let Some((labels, values)) = scores.head(EXPRESSION) {
+        for (label, share) in labels.iter().zip(values) {
+            let bar = bar(f64::from(*share), 30);
+            let _infallible = write!(text, "\n    {label:<10} {bar} {:>3.0} %", 100.0 * share);
+        }
+    }
+    for name in ["valence", "arousal"] {
+        if let Some(value) = scores.get(name) {
+            let _infallible = write!(text, "\n    {name:<10} {} {value:+.2}", scale(f64::from(value), 30));
+        }
+    }
+    if let Some((labels, values)) = scores.head(ACTION_UNITS) {
+        for (place, (label, share)) in labels.iter().zip(values).enumerate() {
+            let start = if place % 2 == 0 { "\n    " } else { "   " };
+            let bar = bar(f64::from(*share), 12);
+            let _infallible = write!(text, "{start}{label:<10} {bar} {share:.2}");
+        }
+    }
+    text
+}
+
+/// A scale from -1 to 1 with a mark.
+fn scale(value: f64, width: usize) -> String {
+    let mark = ((value.clamp(-1.0, 1.0) + 1.0) / 2.0 * (width - 1) as f64).round() as usize;
+    let cell = |place| match place {
+        _ if place == mark => '●',
+        _ if place == width / 2 => '┼',
+        _ => '─',
+    };
+    (0..width).map(cell).collect()
 }
 
 /// The pictures that the arguments name; a folder stands for the pictures in it.
@@ -172,4 +238,40 @@ fn progress(total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")
         .expect("the template is a constant");
     ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr()).with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emotiond_core::report::score::{ScoreHead, Vocabulary};
+    use std::sync::Arc;
+
+    #[test]
+    fn every_score_has_its_bar() {
+        let expressions = ["neutral".parse().unwrap(), "happiness".parse().unwrap()];
+        let units = ["AU1".to_owned(), "AU12".to_owned(), "AU25".to_owned()];
+        let heads = vec![
+            ScoreHead::expression(&expressions),
+            ScoreHead::valence_arousal(),
+            ScoreHead::action_units(&units),
+        ];
+        let values = vec![0.25, 0.75, 1.0, -1.0, 0.0, 0.5, 1.0];
+        let chart = chart(&Scores::new(Arc::new(Vocabulary::new(heads)), values));
+        let lines: Vec<_> = chart.lines().skip(1).map(str::trim_end).collect();
+        let full = "█".repeat(12);
+        let expected = [
+            format!("    neutral    {}▌{}  25 %", "█".repeat(7), " ".repeat(22)),
+            format!("    happiness  {}▌{}  75 %", "█".repeat(22), " ".repeat(7)),
+            format!("    valence    {}┼{}● +1.00", "─".repeat(15), "─".repeat(13)),
+            format!("    arousal    ●{}┼{} -1.00", "─".repeat(14), "─".repeat(14)),
+            format!(
+                "    AU1        {} 0.00   AU12       {}{} 0.50",
+                " ".repeat(12),
+                "█".repeat(6),
+                " ".repeat(6)
+            ),
+            format!("    AU25       {full} 1.00"),
+        ];
+        assert_eq!(lines, expected);
+    }
 }

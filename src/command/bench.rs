@@ -1,7 +1,7 @@
 //! `emotiond bench`: what every stage costs on this machine, and what the pipeline adds to its bare parts.
 //!
 //! All stages run in turn within one loop, so that whatever else the machine does hits them alike, and CPU time of
-//! this thread is counted, not time on the wall.
+//! this thread is counted, not time on the wall. What the machine can hold is measured in [`capacity`].
 
 use std::time::Duration;
 
@@ -10,21 +10,23 @@ use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::capture::frame::decode::Decoder;
 use crate::capture::frame::{Frame, PixelFormat};
 use crate::capture::picture;
+use crate::command::capacity::{self, Capacity};
 use crate::command::cli::BenchArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
+use crate::host::clock::thread_time;
 use crate::inference::Network;
 use crate::inference::manifest::Manifest;
-use crate::vision::Vision;
 use crate::vision::emotion::Flip;
 use crate::vision::models;
+use crate::vision::{Vision, VisionSettings};
 use emotiond_core::Moment;
+use emotiond_core::budget::BudgetSettings;
 
 /// Size of the frame that is timed: what the daemon asks a camera for.
 const SIZE: (u32, u32) = (640, 480);
@@ -36,6 +38,8 @@ const WARM_UP: u32 = 10;
 struct Report {
     /// Faces found in the frame.
     faces: usize,
+    /// Readings of a face a frame: of one that does not change, emotion is not read in every frame.
+    readings: f64,
     /// JPEG to RGB, bare.
     decode_ms: f64,
     /// The detector's network, bare.
@@ -48,10 +52,12 @@ struct Report {
     emotion_ms: f64,
     /// A whole frame through the pipeline.
     pipeline_ms: f64,
-    /// The bare parts: decode, detector and, for each face, emotion.
+    /// The bare parts: decode, detector and, for each reading, emotion.
     bare_ms: f64,
     /// Pipeline by bare parts.
     ratio: f64,
+    /// What this machine can hold.
+    capacity: Capacity,
 }
 
 /// Times the stages and prints a table.
@@ -65,31 +71,33 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
         Some(path) => picture::read(path).or_exit(Code::NoInput)?,
         None => RgbImage::from_pixel(SIZE.0, SIZE.1, image::Rgb([128; 3])),
     };
-    let report = measure(&settings, &picture, arguments.frames).or_exit(Code::Software)?;
+    let mut frame = encode(&picture).or_exit(Code::Software)?;
+    let mut report = measure(&settings, &mut frame, arguments.frames).or_exit(Code::Software)?;
+    report.capacity = capacity::measure(&settings, &mut frame, arguments.frames).or_exit(Code::Software)?;
     if arguments.json {
         let json = serde_json::to_string(&report).or_exit(Code::Software)?;
         return super::print(&(json + "\n"));
     }
-    super::print(&table(&report))
+    super::print(&(table(&report) + &report.capacity.table()))
 }
 
-fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Result<Report> {
-    let mut frame = encode(picture)?;
+fn measure(settings: &Settings, frame: &mut Frame, frames: u32) -> anyhow::Result<Report> {
     let mut models = models::open(&settings.models, settings.privacy.policy.emotion)?;
     let pipeline_models = models::open(&settings.models, settings.privacy.policy.emotion)?;
     let mut networks = Bare::open(settings)?;
     let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
-    decoder.decode(&frame, &mut decoded)?;
+    decoder.decode(frame, &mut decoded)?;
     let faces = models.detector.detect(&decoded)?;
-    let mut vision =
-        Vision::new(pipeline_models.detector, pipeline_models.emotion, settings.vision(), Moment::ZERO);
+    // Every face is read as often as it should be, however busy the machine is.
+    let unbounded = VisionSettings { budget: BudgetSettings::default(), ..settings.vision() };
+    let mut vision = Vision::new(pipeline_models.detector, pipeline_models.emotion, unbounded, Moment::ZERO);
     let mut report = Report { faces: faces.len(), ..Report::default() };
     let progress = ProgressBar::new(u64::from(frames)).with_style(
         ProgressStyle::with_template("{wide_bar} {pos}/{len} frames").context("a constant template")?,
     );
     for round in 0..WARM_UP + frames {
         let mut sample = [Duration::ZERO; 6];
-        sample[0] = cpu(|| decoder.decode(&frame, &mut decoded).map_err(Into::into))?;
+        sample[0] = cpu(|| decoder.decode(frame, &mut decoded).map_err(Into::into))?;
         sample[2] = cpu(|| models.detector.detect(&decoded).map(drop))?;
         sample[1] = cpu(|| Ok(networks.detector.invoke()?))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
@@ -98,15 +106,17 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
         }
         frame.at += Duration::from_millis(200);
         sample[5] = cpu(|| {
-            vision.frame(&frame)?;
+            vision.frame(frame)?;
             vision.advance(frame.at);
             Ok(())
         })?;
+        let readings = vision.take_timing().emotion.count();
         if round < WARM_UP {
             continue;
         }
         let [decode, invoke, detect, emotion_invoke, emotion, whole] =
             sample.map(|time| 1000.0 * time.as_secs_f64() / f64::from(frames));
+        report.readings += readings as f64 / f64::from(frames);
         report.decode_ms += decode;
         report.detector_invoke_ms += invoke;
         report.detect_ms += detect;
@@ -117,7 +127,7 @@ fn measure(settings: &Settings, picture: &RgbImage, frames: u32) -> anyhow::Resu
     }
     progress.finish_and_clear();
     report.bare_ms =
-        report.decode_ms + report.detector_invoke_ms + faces.len() as f64 * report.emotion_invoke_ms;
+        report.decode_ms + report.detector_invoke_ms + report.readings * report.emotion_invoke_ms;
     report.ratio = report.pipeline_ms / report.bare_ms;
     Ok(report)
 }
@@ -147,7 +157,10 @@ impl Bare {
             Ok(Network::load(Manifest::read(&path)?)?)
         };
         let emotion = settings.privacy.policy.emotion.then(|| network(&settings.models.emotion));
-        Ok(Self { detector: network(&settings.models.detector)?, emotion: emotion.transpose()? })
+        Ok(Self {
+            detector: network(&settings.models.range.manifest(&settings.models.detector))?,
+            emotion: emotion.transpose()?,
+        })
     }
 
     fn emotion(&mut self) -> anyhow::Result<()> {
@@ -162,15 +175,9 @@ fn cpu(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     Ok(thread_time().saturating_sub(before))
 }
 
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
 fn table(report: &Report) -> String {
     let Report { decode_ms, detector_invoke_ms, detect_ms, emotion_invoke_ms, emotion_ms, .. } = report;
-    let faces = report.faces as f64;
-    let rest = report.pipeline_ms - decode_ms - detect_ms - faces * emotion_ms;
+    let rest = report.pipeline_ms - decode_ms - detect_ms - report.readings * emotion_ms;
     format!(
         "CPU time of one {}×{} MJPG frame with {} face(s), milliseconds on one core:\n\
          \n\
@@ -180,7 +187,7 @@ fn table(report: &Report) -> String {
          emotion, network alone       {emotion_invoke_ms:8.3}   a face\n\
          emotion, crop and heads      {:8.3}   a face\n\
          tracking, summary, wiping    {rest:8.3}\n\
-         pipeline                     {:8.3}   {:.2} × its bare parts ({:.3})\n",
+         pipeline                     {:8.3}   {:.2} × its bare parts ({:.3}), with {:.2} readings a frame\n",
         SIZE.0,
         SIZE.1,
         report.faces,
@@ -189,5 +196,6 @@ fn table(report: &Report) -> String {
         report.pipeline_ms,
         report.ratio,
         report.bare_ms,
+        report.readings,
     )
 }

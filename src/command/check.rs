@@ -1,54 +1,44 @@
-//! `emotiond check`: tries configuration, models, camera and broker, and says what works.
+//! `emotiond check`: tries all that the daemon needs and prints a table, with what to do about what does not work.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-use std::time::Duration;
+mod broker;
+mod camera;
+mod clock;
+mod disk;
+mod speed;
+mod table;
 
-use crate::capture::Context;
-use crate::capture::frame::decode::decode;
 use crate::command::cli::ConfigArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::host::clock::SystemClock;
-use crate::publish::Publisher as _;
-use crate::publish::mqtt::{Announcement, MqttPublisher};
-use crate::publish::settings::Broker;
-use crate::sandbox::{self, Access};
-use crate::vision::models;
+use crate::sandbox::{self, Access, Confinement};
+use table::{Finding, Style, Verdict};
 
-/// How long the broker may take to accept the connection.
-const BROKER_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Tries each thing the daemon needs, prints a line for each, and goes on after a failure.
+/// Tries each thing, prints a line for each, and goes on after a failure.
 ///
 /// # Errors
 /// If the configuration is not valid, or at least one thing does not work.
 pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     let settings =
         Settings::load(arguments.config.as_deref(), &Overrides::default()).or_exit(Code::Config)?;
+    // Asks other programs, which a confined process cannot start.
+    let clock = clock::clock();
+    // As the daemon does, before it gives listening up.
+    let port = broker::port(&settings.mqtt);
     sandbox::forbid_dumps().or_exit(Code::Software)?;
     // As the daemon is: what its confinement would keep from it does not work here either.
     let confinement = sandbox::confine(Access::of(&settings, true));
-    let tries: [(&str, anyhow::Result<String>); 5] = [
-        ("privacy", Ok(site(&settings))),
-        ("notice", Ok(settings.privacy.notice(settings.window))),
-        ("models", models(&settings)),
-        ("camera", camera(&settings)),
-        ("broker", broker(&settings)),
+    let findings = [
+        law(&settings),
+        Finding::ok("notice", settings.privacy.notice(settings.window)),
+        sandbox(&confinement),
+        speed::models(&settings),
+        camera::camera(&settings.camera),
+        broker::broker(&settings.mqtt, port),
+        disk::disk(&settings.mqtt),
+        clock,
     ];
-    let state = if confinement.complete() { "ok     " } else { "note   " };
-    let mut text = format!("{state} confinement: {confinement}\n");
-    let mut failed = 0;
-    for (name, outcome) in tries {
-        let _infallible = match outcome {
-            Ok(found) => writeln!(text, "ok      {name}: {found}"),
-            Err(error) => {
-                failed += 1;
-                writeln!(text, "FAILED  {name}: {error:#}")
-            }
-        };
-    }
-    super::print(&text)?;
+    super::write(&table::table(&findings, style()))?;
+    let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).count();
     if failed > 0 {
         let error = anyhow::anyhow!("{failed} of the things that emotiond needs do not work");
         return Err(Failure { code: Code::Unavailable, error });
@@ -56,47 +46,48 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn site(settings: &Settings) -> String {
-    let privacy = &settings.privacy;
-    let emotion = match (privacy.exemption(), privacy.policy.emotion) {
-        (Some(basis), true) => format!("emotion on, because {basis:?}"),
-        (_, true) => "emotion on".to_owned(),
-        (_, false) => {
-            "emotion off (EU AI Act Art. 5(1)(f)): faces are counted, no emotion model is opened".to_owned()
-        }
-    };
-    format!("site {}, {emotion}, at least {} people a window", privacy.site.name(), privacy.policy.min_people)
-}
-
-fn models(settings: &Settings) -> anyhow::Result<String> {
-    let models = models::open(&settings.models, settings.privacy.policy.emotion)?;
-    let names: Vec<_> = models.info.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
-    Ok(names.join(", "))
-}
-
-fn camera(settings: &Settings) -> anyhow::Result<String> {
-    let context = Context::new(Arc::new(SystemClock::new()));
-    let mut source = settings.camera.clone().opener(context)()?;
-    let frame = source.next()?;
-    let mut picture = image::RgbImage::new(0, 0);
-    decode(&frame, &mut picture)?;
-    Ok(format!("{}; a frame of {}×{} arrived", source.describe(), picture.width(), picture.height()))
-}
-
-fn broker(settings: &Settings) -> anyhow::Result<String> {
-    let mut mqtt = settings.mqtt.clone();
-    if mqtt.broker == Broker::Embedded {
-        // Not tried: the daemon may be running and hold the port.
-        return Ok(format!("embedded, to listen on {}", mqtt.embedded_listen));
+fn style() -> Style {
+    use std::io::IsTerminal as _;
+    if !std::io::stdout().is_terminal() {
+        return Style::default();
     }
-    // Another client id, or the running daemon would be thrown off.
-    mqtt.device = format!("{}-check", mqtt.device).parse()?;
-    mqtt.commands = false;
-    mqtt.durable = None;
-    let mut publisher = MqttPublisher::start(mqtt, Announcement::default(), Box::new(|_| Ok(())))?;
-    let address = publisher.address().clone();
-    let connected = publisher.wait_connected(BROKER_PATIENCE);
-    let _left = publisher.close(Duration::from_secs(1));
-    anyhow::ensure!(connected, "{address} did not accept the connection; the log above says why");
-    Ok(format!("{address} accepted the connection"))
+    let width = ratatui::crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
+    Style { width, colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+}
+
+fn law(settings: &Settings) -> Finding {
+    let privacy = &settings.privacy;
+    let site = format!("site {}", privacy.site.name());
+    let people = match privacy.policy.min_people {
+        1 => String::new(),
+        people => format!(", of at least {people} people at once"),
+    };
+    match (privacy.exemption(), privacy.policy.emotion) {
+        (Some(basis), true) => Finding::warning(
+            "law",
+            format!(
+                "{site}: emotion is read although the EU AI Act (Art. 5(1)(f)) prohibits it there, because {basis:?}{people}"
+            ),
+            "make sure that this is a medical or safety reason; otherwise remove privacy.legal_basis",
+        ),
+        (_, true) => Finding::ok(
+            "law",
+            format!(
+                "{site}: emotion is read{people}; people must be told (EU AI Act, Art. 50(3)): put up the notice"
+            ),
+        ),
+        (_, false) => Finding::ok(
+            "law",
+            format!("{site}: faces are counted, no emotion model is opened (EU AI Act, Art. 5(1)(f))"),
+        ),
+    }
+}
+
+fn sandbox(confinement: &Confinement) -> Finding {
+    if confinement.complete() {
+        return Finding::ok("sandbox", confinement.to_string());
+    }
+    let remedy = "use a kernel with Landlock and seccomp (Debian's and Raspberry Pi OS's have both), and let containers \
+                  have them";
+    Finding::warning("sandbox", confinement.to_string(), remedy)
 }

@@ -23,15 +23,17 @@ pub struct Cli {
 pub enum Action {
     /// Run the daemon: camera (or replay) to summaries
     Run(RunArgs),
-    /// Try configuration, models, camera and broker, and say what works
+    /// Ask at most five questions and write a configuration
+    Setup(SetupArgs),
+    /// Try all that the daemon needs, and say what to do about what does not work
     Check(ConfigArgs),
     /// List the V4L2 cameras of this machine, their drivers and modes
     Cameras(CamerasArgs),
-    /// Read emotion off pictures and print it
+    /// Read emotion off pictures, and print it or draw it on a copy
     Analyze(AnalyzeArgs),
     /// Time every stage on this machine
     Bench(BenchArgs),
-    /// Print what a subscriber of the broker receives from this device
+    /// Show what a subscriber of the broker receives: a page in a terminal, lines in a pipe
     Watch(WatchArgs),
     /// Print the commented default configuration
     Config(ConfigPrintArgs),
@@ -93,6 +95,44 @@ pub enum Pace {
     Fast,
 }
 
+/// `emotiond setup`. What is not given is asked for.
+#[derive(Args, Clone, Debug)]
+pub struct SetupArgs {
+    /// Where the configuration is written
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Where the device stands: home, retail, research, education or workplace
+    #[arg(long)]
+    pub site: Option<String>,
+    /// A camera (`/dev/video0`), or another source as `camera.source` has it
+    #[arg(long, value_name = "SOURCE")]
+    pub camera: Option<String>,
+    /// The broker: HOST, HOST:PORT, `mqtts://HOST` or `embedded`
+    #[arg(long, value_name = "ADDRESS")]
+    pub broker: Option<String>,
+    /// User name at the broker
+    #[arg(long, requires = "password_file")]
+    pub username: Option<String>,
+    /// File that holds the password
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+    /// Name of the device
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Announce the device to Home Assistant: true or false
+    #[arg(long, value_name = "BOOLEAN")]
+    pub discovery: Option<bool>,
+    /// Ask nothing: what is not given has its default; needs --site
+    #[arg(long, requires = "site")]
+    pub yes: bool,
+    /// Replace a configuration that somebody has changed, and keep a copy of it
+    #[arg(long)]
+    pub force: bool,
+    /// Enable and start the systemd unit without asking
+    #[arg(long)]
+    pub enable: bool,
+}
+
 /// `emotiond cameras`.
 #[derive(Args, Clone, Debug)]
 pub struct CamerasArgs {
@@ -113,6 +153,9 @@ pub struct AnalyzeArgs {
     /// Manifest or name of the emotion model, instead of the configured one
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+    /// Make a copy of the one picture named, with boxes and labels: a PNG file that does not exist yet
+    #[arg(long, value_name = "OUT.png")]
+    pub draw: Option<PathBuf>,
     /// JPEG or PNG pictures, or folders of them
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
@@ -141,7 +184,10 @@ pub struct WatchArgs {
     /// Where the configuration is
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Print summaries alone, and end after so many
+    /// Print lines in a terminal too, as in a pipe: topic and body of each message of the configured device
+    #[arg(long)]
+    pub lines: bool,
+    /// Print the lines of summaries alone, and end after so many
     #[arg(long, value_name = "SUMMARIES", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 }

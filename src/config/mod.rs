@@ -8,6 +8,7 @@ mod triggers;
 mod validate;
 mod vision;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::capture::replay::Speed;
 use crate::host::file;
 use crate::publish::settings::MqttSettings;
 use crate::vision::models::ModelSettings;
+use emotiond_core::report::compound::CompoundMean;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::policy::{Policy, Site};
 use emotiond_core::report::trigger::TriggerSettings;
@@ -56,9 +58,11 @@ impl PrivacySettings {
     #[must_use]
     pub fn notice(&self, window: Duration) -> String {
         let window = humantime::format_duration(window);
-        let Policy { emotion, facing, min_people } = self.policy;
-        let mut notice = "A camera counts faces here".to_owned();
-        if facing {
+        let Policy { emotion, facing, watchers, min_people } = self.policy;
+        let mut notice = "A camera counts faces here and how long each stays".to_owned();
+        if watchers {
+            notice += ", notes whether and how long they are turned to it,";
+        } else if facing {
             notice += ", notes whether they are turned to it,";
         }
         notice += if emotion {
@@ -71,6 +75,10 @@ impl PrivacySettings {
         }
         if emotion && min_people > 1 {
             notice += &format!(" Expressions are published only of {min_people} or more people at once.");
+        }
+        if min_people > 1 {
+            notice +=
+                &format!(" Lengths of stay are published only of {min_people} or more visits together.");
         }
         notice += &format!(
             " Numbers about {window} at a time leave the device, and events. No picture is stored or sent, and nobody is \
@@ -113,12 +121,18 @@ pub struct Settings {
     pub models: ModelSettings,
     /// Faces with a shorter side than this, in pixels, are counted but not classified.
     pub min_face: f32,
+    /// Processor time that the process may use, in cores; without it no bound.
+    pub cores: Option<f64>,
     /// Length of a summary's window.
     pub window: Duration,
     /// Time constant of the smoothing.
     pub smoothing: Duration,
+    /// Time constants of heads that have one of their own, by name.
+    pub smoothing_by_head: BTreeMap<String, Duration>,
     /// The probability that one expression has to reach for a face not to count as ambiguous, 0..=1.
     pub ambiguous: f64,
+    /// How compound expressions are read; `None` for none.
+    pub compound: Option<CompoundMean>,
     /// Site and law.
     pub privacy: PrivacySettings,
     /// The broker. Home Assistant's announcement is made later, when the models are known.

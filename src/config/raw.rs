@@ -8,6 +8,7 @@ use emotiond_core::report::summary::SummarySettings;
 use serde::{Deserialize, Deserializer};
 
 use crate::publish::settings::MqttSettings;
+use crate::vision::detect::CameraRange;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +43,8 @@ pub(super) struct CameraTable {
     pub width: u32,
     pub height: u32,
     pub rate: f64,
+    pub range: CameraRange,
+    pub cpu: Option<f64>,
     pub timeout: Span,
     pub format: Option<String>,
     pub stride: u32,
@@ -55,6 +58,8 @@ impl Default for CameraTable {
             width: 640,
             height: 480,
             rate: 5.0,
+            range: CameraRange::Room,
+            cpu: None,
             timeout: Span(Duration::from_secs(5)),
             format: None,
             stride: 0,
@@ -95,6 +100,20 @@ pub(super) struct SummaryTable {
     pub window: Span,
     pub smoothing: Span,
     pub ambiguous: f64,
+    pub compound: CompoundKey,
+    pub smoothing_expression: Option<Span>,
+    pub smoothing_valence_arousal: Option<Span>,
+    pub smoothing_action_units: Option<Span>,
+}
+
+/// How compound expressions are read, if at all.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CompoundKey {
+    #[default]
+    Off,
+    Geometric,
+    Arithmetic,
 }
 
 impl Default for SummaryTable {
@@ -103,6 +122,10 @@ impl Default for SummaryTable {
             window: Span(Duration::from_secs(10)),
             smoothing: Span(Duration::from_secs(1)),
             ambiguous: SummarySettings::default().ambiguous,
+            compound: CompoundKey::Off,
+            smoothing_expression: None,
+            smoothing_valence_arousal: None,
+            smoothing_action_units: None,
         }
     }
 }
@@ -113,11 +136,12 @@ pub(super) struct PrivacyTable {
     pub min_people: u32,
     pub legal_basis: Option<String>,
     pub facing: Option<bool>,
+    pub watchers: Option<bool>,
 }
 
 impl Default for PrivacyTable {
     fn default() -> Self {
-        Self { min_people: 1, legal_basis: None, facing: None }
+        Self { min_people: 1, legal_basis: None, facing: None, watchers: None }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::publish::settings::Broker;
+use emotiond_core::report::trigger::Level;
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
     Settings::parse(text, Path::new("test.toml"), &Overrides::default())
@@ -29,6 +30,8 @@ fn example_switched_on() -> String {
         "#client_",
         "#id",
         "#listen = \"127.0.0.1:9464",
+        "#cpu",
+        "#smoothing_",
     ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
@@ -132,6 +135,7 @@ fn values_out_of_range_are_refused_with_the_key_and_the_range() {
         ("device = \"a/b\"", "a/b"),
         ("[[trigger]]\nname = \"a\"\nsignal = \"expression.joy\"\nabove = 0.5", "joy"),
         ("[[trigger]]\nname = \"a\"\nsignal = \"valence\"", "above"),
+        ("[[trigger]]\nname = \"a\"\nsignal = \"visit\"\nabove = 0.5", "leave out `above`"),
     ] {
         let message = refusal(&format!("site = \"home\"\n{text}\n"));
         assert!(message.contains(key), "{text}: {message}");
@@ -263,20 +267,48 @@ fn the_notice_says_what_the_settings_do() {
     };
     assert_eq!(
         notice("site = \"home\""),
-        "A camera counts faces here, notes whether they are turned to it, and estimates the expressions they show. \
+        "A camera counts faces here and how long each stays, notes whether and how long they are turned to it, and \
+         estimates the expressions they show. \
          Numbers about 10s at a time leave the device, and events. No picture is stored or sent, and nobody is \
          recognized. Site: home."
     );
     let work = notice("site = \"workplace\"");
     assert!(
-        work.starts_with("A camera counts faces here and does not estimate what they show. Numbers"),
+        work.starts_with(
+            "A camera counts faces here and how long each stays and does not estimate what they show. Numbers"
+        ),
         "{work}"
     );
     let basis = notice(
         "site = \"workplace\"\n[privacy]\nlegal_basis = \"Fatigue of crane drivers.\"\nmin_people = 3",
     );
-    for words in ["estimates the expressions", "here: Fatigue of crane drivers. ", "only of 3 or more people"]
-    {
+    for words in [
+        "estimates the expressions",
+        "here: Fatigue of crane drivers. ",
+        "only of 3 or more people",
+        "of 3 or more visits",
+    ] {
         assert!(basis.contains(words), "{words}: {basis}");
     }
+}
+
+#[test]
+fn watchers_are_measured_where_the_law_is_strict_only_if_named_with_a_legal_basis() {
+    for site in ["education", "workplace"] {
+        let config = |rest: &str| parse(&format!("site = {site:?}\n[privacy]\n{rest}\n"));
+        for rest in ["", "facing = true", "legal_basis = \"Fatigue.\""] {
+            assert!(!config(rest).unwrap().privacy.policy.watchers, "{site}: {rest}");
+        }
+        let message = config("watchers = true").unwrap_err().to_string();
+        assert!(message.contains("`privacy.legal_basis`"), "{message}");
+        assert!(config("watchers = true\nlegal_basis = \"Fatigue.\"").unwrap().privacy.policy.watchers);
+    }
+    assert!(parse("site = \"retail\"").unwrap().privacy.policy.watchers);
+    assert!(!parse("site = \"retail\"\n[privacy]\nfacing = false").unwrap().privacy.policy.watchers);
+}
+
+#[test]
+fn visits_are_watched_without_a_level() {
+    let settings = parse("site = \"home\"\n[[trigger]]\nname = \"door\"\nsignal = \"visit\"\n").unwrap();
+    assert_eq!(settings.triggers[0].level, Level::Presence);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, anyhow, bail, ensure};
 
 use super::raw;
-use emotiond_core::report::trigger::{Level, TriggerSettings};
+use emotiond_core::report::trigger::{Level, Signal, TriggerSettings};
 
 /// Hysteresis of a signal between 0 and 1, or -1 and 1, if none is given.
 const HYSTERESIS: f64 = 0.1;
@@ -29,8 +29,14 @@ fn trigger(table: raw::TriggerTable) -> Result<TriggerSettings> {
         (1..=64).contains(&name.len()) && name.chars().all(good),
         "`trigger.name` is {name:?}; it becomes a topic: 1 to 64 letters, digits, '-' and '_'"
     );
-    let signal = table.signal.parse().map_err(|error| anyhow!("`trigger.signal` of {name:?}: {error}"))?;
+    let signal: Signal =
+        table.signal.parse().map_err(|error| anyhow!("`trigger.signal` of {name:?}: {error}"))?;
     let level = match (table.above, table.below) {
+        (None, None) if signal == Signal::Visit && table.hysteresis.is_none() => Level::Presence,
+        _ if signal == Signal::Visit => bail!(
+            "the trigger {name:?} watches visits, which start and end by themselves: leave out `above`, `below` and \
+             `hysteresis`"
+        ),
         (Some(level), None) => Level::Above(finite(&name, "above", level)?),
         (None, Some(level)) => Level::Below(finite(&name, "below", level)?),
         _ => bail!("the trigger {name:?} needs one of `above` and `below`"),

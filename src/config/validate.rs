@@ -17,8 +17,10 @@ use crate::publish::settings::{
     Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
 };
 use crate::vision::models::ModelSettings;
+use emotiond_core::report::compound::CompoundMean;
 use emotiond_core::report::payload::DeviceName;
 use emotiond_core::report::policy::Policy;
+use emotiond_core::report::score::{ACTION_UNITS, EXPRESSION, VALENCE_AROUSAL};
 
 /// The most windows that are kept on disk.
 const MOST_KEPT: f64 = 1e6;
@@ -40,7 +42,16 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         legal_basis.as_ref().is_none_or(|text| !text.trim().is_empty()),
         "`privacy.legal_basis` is empty: state the medical or safety reason, or leave the key out"
     );
-    let policy = Policy::new(site, legal_basis.is_some(), file.privacy.facing, min_people);
+    let mut policy = Policy::new(site, legal_basis.is_some(), file.privacy.facing, min_people);
+    if let Some(watchers) = file.privacy.watchers {
+        ensure!(
+            !watchers || !site.forbids_emotion() || legal_basis.is_some(),
+            "`privacy.watchers` is true, but `site` is {:?}: there it takes a `privacy.legal_basis` to measure how \
+             long people look",
+            site.name()
+        );
+        policy.watchers = watchers;
+    }
     let privacy = PrivacySettings { site, legal_basis, policy };
     let camera = camera(&file.camera, overrides.speed())?;
     let summary = file.summary;
@@ -52,11 +63,27 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         models: ModelSettings {
             directory: file.models.directory.map_or_else(models_directory, Ok)?,
             detector: detector(file.models.detector)?,
+            range: file.camera.range,
             emotion: file.models.emotion,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
+        cores: file.camera.cpu.map(|cores| within("camera.cpu", cores, 0.05, 64.0)).transpose()?,
         window,
+        compound: match summary.compound {
+            raw::CompoundKey::Off => None,
+            raw::CompoundKey::Geometric => Some(CompoundMean::Geometric),
+            raw::CompoundKey::Arithmetic => Some(CompoundMean::Arithmetic),
+        },
         smoothing: span("summary.smoothing", summary.smoothing, Duration::ZERO, 60 * second)?,
+        smoothing_by_head: [
+            (EXPRESSION, "summary.smoothing_expression", summary.smoothing_expression),
+            (VALENCE_AROUSAL, "summary.smoothing_valence_arousal", summary.smoothing_valence_arousal),
+            (ACTION_UNITS, "summary.smoothing_action_units", summary.smoothing_action_units),
+        ]
+        .into_iter()
+        .filter_map(|(head, key, time)| Some((head, key, time?)))
+        .map(|(head, key, time)| Ok((head.to_owned(), span(key, time, Duration::ZERO, 60 * second)?)))
+        .collect::<Result<_>>()?,
         ambiguous: within("summary.ambiguous", summary.ambiguous, 0.0, 1.0)?,
         password_file: file.mqtt.password_file.clone(),
         mqtt: mqtt(file.mqtt, device.clone(), window)?,

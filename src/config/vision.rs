@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use emotiond_core::budget::BudgetSettings;
 use emotiond_core::report::summary::SummarySettings;
 use emotiond_core::track::TrackerSettings;
 
 use super::Settings;
+use crate::capture::Timeline;
 use crate::vision::VisionSettings;
 
 impl Settings {
@@ -23,9 +25,17 @@ impl Settings {
             policy: self.privacy.policy,
             ..SummarySettings::default()
         };
+        let interval = match self.camera.properties().timeline {
+            Timeline::Live => Some(Duration::from_secs_f64(1.0 / self.camera.mode.rate)),
+            // What is made of a recording does not depend on how fast the machine is.
+            Timeline::Nominal { .. } => None,
+        };
         VisionSettings {
             min_face: self.min_face,
             smoothing: self.smoothing,
+            smoothing_by_head: self.smoothing_by_head.clone(),
+            compound: self.compound,
+            budget: BudgetSettings { interval, cores: self.cores },
             tracker,
             summary,
             triggers: self.triggers.clone(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use emotiond_core::Moment;
 use emotiond_core::report::payload::Stamp;
 use jiff::Timestamp;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Where "now" comes from.
 pub trait Clock: Send + Sync {
@@ -22,6 +23,22 @@ pub trait Clock: Send + Sync {
         let wall = Timestamp::try_from(self.wall()).unwrap_or(Timestamp::UNIX_EPOCH);
         Stamp { now: self.now(), wall, synchronized: self.synchronized() }
     }
+}
+
+/// Processor time that the calling thread has used.
+#[must_use]
+pub fn thread_time() -> Duration {
+    duration(clock_gettime(ClockId::ThreadCPUTime))
+}
+
+/// Processor time that all threads of the process have used since it was started.
+#[must_use]
+pub fn process_time() -> Duration {
+    duration(clock_gettime(ClockId::ProcessCPUTime))
+}
+
+fn duration(time: Timespec) -> Duration {
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// The machine's own clocks.

@@ -91,26 +91,29 @@ impl Color {
     }
 }
 
-/// The square cut out around a face: side `scale` times the longer side of the detector's box.
+/// The square cut out around a face: `scale` and `offset` are in units of the longer side of the detector's box or, with
+/// [`Align::Landmarks`], of the face's frame ([`emotiond_core::geometry::FaceFrame`]).
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
-    /// Whether the crop is turned so that the eyes lie level.
+    /// What it follows.
     pub align: Align,
-    /// Side of the square in units of the longer side of the detector's box.
+    /// Side of the square.
     pub scale: f32,
-    /// Shift of the square's centre from the box's centre, in units of the box's longer side, in the turned frame.
+    /// Shift of the square's centre from the box's or the frame's, along the turned axes.
     #[serde(default)]
     pub offset: [f32; 2],
 }
 
-/// How a crop is turned.
+/// What a crop follows.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Align {
-    /// So that the line through the eyes becomes horizontal.
+    /// The eyes and the mouth, whatever the detector's box.
+    Landmarks,
+    /// The box, turned so that the line through the eyes becomes horizontal.
     Eyes,
-    /// Not at all.
+    /// The box as it stands.
     None,
 }
 
@@ -174,8 +177,10 @@ pub enum Head {
         labels: Vec<Expression>,
         /// None, softmax or sigmoid.
         activation: Activation,
-        /// Divides logits before the softmax.
-        temperature: f32,
+        /// Divides logits before the softmax: one number, or one for each label.
+        temperature: Vec<f32>,
+        /// Added to the logits after that, one number for each label.
+        bias: Option<Vec<f32>>,
         /// The class prior of the training, divided out of the probabilities.
         prior: Option<Vec<f32>>,
     },
@@ -187,6 +192,8 @@ pub enum Head {
         labels: Vec<String>,
         /// None or sigmoid.
         activation: Activation,
+        /// The activation of each from which on it is there; it becomes 0.5.
+        thresholds: Option<Vec<f32>>,
     },
     /// Valence and arousal as two numbers of a tensor, -1..=1.
     ValenceArousal {

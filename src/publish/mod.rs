@@ -1,7 +1,7 @@
 //! Where messages go: an MQTT broker or standard output.
 
 mod embedded;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub mod home_assistant;
 pub mod metrics;

@@ -97,6 +97,19 @@ impl MqttSettings {
             commands: Self::COMMANDS,
         }
     }
+
+    /// Where clients find the broker; of the embedded one where it listens.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        match &self.broker {
+            Broker::Remote(address) => address.clone(),
+            Broker::Embedded => Address {
+                host: self.embedded_listen.ip().to_string(),
+                port: self.embedded_listen.port(),
+                tls: false,
+            },
+        }
+    }
 }
 
 /// Where undelivered summaries are kept, and how many.

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use emotiond_core::report::payload::{Health, Info, Message};
-use emotiond_core::report::trigger::Phase;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::capture_worker::CaptureWorker;
@@ -238,7 +237,7 @@ impl<'a> Daemon<'a> {
                 message
             }
             Outcome::Event(event) => {
-                self.publish(Message::trigger_state(&event.name, event.phase == Phase::Start));
+                self.publish(Message::trigger_state(&event.name, event.active));
                 if !event.published {
                     return Ok(());
                 }

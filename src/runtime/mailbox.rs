@@ -100,14 +100,26 @@ impl Mailbox {
 
     /// Waits for a delivery, at most `within`.
     pub fn take(&self, within: Duration) -> Option<Item> {
+        self.take_when(within, |_| true)
+    }
+
+    /// The same, but leaves frames where they are, and with them what comes after, so that a newer one may replace the one
+    /// that waits. A stop brings it all the same.
+    pub fn take_but_frames(&self, within: Duration) -> Option<Item> {
+        self.take_when(within, |slot| matches!(slot.ended, Some(Ending::Stopped)))
+    }
+
+    fn take_when(&self, within: Duration, frames: impl Fn(&Slot) -> bool) -> Option<Item> {
         let slot = self.lock();
-        let idle = |slot: &mut Slot| slot.frame.is_none() && slot.states.is_empty() && slot.ended.is_none();
+        let idle = |slot: &mut Slot| {
+            slot.states.is_empty() && if slot.frame.is_some() { !frames(slot) } else { slot.ended.is_none() }
+        };
         let (mut slot, _) =
             self.changed.wait_timeout_while(slot, within, idle).unwrap_or_else(PoisonError::into_inner);
         let delivery = if let Some((at, state)) = slot.states.pop_front() {
             Some(Item::State(at, state))
-        } else if let Some(frame) = slot.frame.take() {
-            Some(Item::Frame(frame))
+        } else if slot.frame.is_some() {
+            if frames(&slot) { slot.frame.take().map(Item::Frame) } else { None }
         } else {
             slot.ended.take().map(Item::Ended)
         };
@@ -177,6 +189,23 @@ mod tests {
         assert_eq!(taken(&mailbox), Some(6));
         assert!(matches!(mailbox.take(Duration::ZERO), Some(Item::Ended(Ending::Source(_, Ok(()))))));
         assert!(mailbox.take(Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_frame_that_is_left_is_replaced_and_keeps_back_the_end_but_no_stop() {
+        let mailbox = Mailbox::default();
+        mailbox.state(Moment::from_millis(1), CameraState::Ok);
+        mailbox.offer(frame(2));
+        mailbox.offer(frame(3));
+        mailbox.end(Moment::from_millis(3), Ok(()));
+        assert!(matches!(mailbox.take_but_frames(Duration::ZERO), Some(Item::State(_, CameraState::Ok))));
+        assert!(mailbox.take_but_frames(Duration::from_millis(1)).is_none());
+        assert_eq!(taken(&mailbox), Some(3));
+        assert!(matches!(mailbox.take_but_frames(Duration::ZERO), Some(Item::Ended(Ending::Source(..)))));
+        mailbox.offer(frame(4));
+        mailbox.stop();
+        assert!(matches!(mailbox.take_but_frames(Duration::ZERO), Some(Item::Frame(_))));
+        assert!(matches!(mailbox.take_but_frames(Duration::ZERO), Some(Item::Ended(Ending::Stopped))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use emotiond_core::report::observation::CameraState;
 use emotiond_core::report::payload::{
-    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo,
+    Capabilities, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo, ReadingRate,
 };
 use emotiond_core::report::score::Vocabulary;
 use emotiond_core::report::summary::Summary;
@@ -83,6 +83,8 @@ impl Reports {
             camera: camera.unwrap_or(CameraState::Lost),
             captured_fps: recent.captured as f64 / recent.seconds,
             fps: timing.frame.count() as f64 / recent.seconds,
+            readings: ReadingRate::of(&recent.readings),
+            cpu: recent.cpu.as_secs_f64() / recent.seconds,
             latency: stages.into_iter().filter_map(latency).collect::<BTreeMap<_, _>>(),
             dropped: totals.losses.dropped,
             corrupt: totals.losses.corrupt,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use emotiond_core::report::observation::CameraState;
+use emotiond_core::report::reading::ReadingTimes;
 
 use crate::capture::Losses;
 use crate::vision::Timing;
@@ -21,8 +22,12 @@ pub struct Totals {
     pub captured: u64,
     /// Frames that were captured or due but not analysed, and frames that arrived damaged.
     pub losses: Losses,
-    /// Times of the stages; their counts are the frames and faces analysed.
+    /// Times of the stages; their counts are the frames analysed and the readings of faces.
     pub timing: Timing,
+    /// How often faces were read.
+    pub readings: ReadingTimes,
+    /// Processor time of the process since it was started, not since the last call.
+    pub cpu: Duration,
 }
 
 /// What the last minute was like.
@@ -34,6 +39,10 @@ pub struct Recent {
     pub captured: u64,
     /// Times of the stages.
     pub timing: Timing,
+    /// How often faces were read; `oldest` is of the whole run.
+    pub readings: ReadingTimes,
+    /// Processor time of the process.
+    pub cpu: Duration,
 }
 
 /// The counters at one moment, and the longest times since.
@@ -80,6 +89,8 @@ impl Status {
         counts.totals.losses.dropped += news.losses.dropped;
         counts.totals.losses.corrupt += news.losses.corrupt;
         counts.totals.timing.merge(&news.timing);
+        counts.totals.readings.merge(&news.readings);
+        counts.totals.cpu = counts.totals.cpu.max(news.cpu);
         counts.camera = camera.or(counts.camera);
     }
 
@@ -103,6 +114,8 @@ impl Status {
             seconds: now.saturating_duration_since(oldest.at).as_secs_f64().max(1e-3),
             captured: counts.totals.captured - oldest.totals.captured,
             timing: counts.totals.timing.since(&oldest.totals.timing, &peaks),
+            readings: counts.totals.readings.since(&oldest.totals.readings),
+            cpu: counts.totals.cpu.saturating_sub(oldest.totals.cpu),
         }
     }
 
@@ -118,6 +131,8 @@ mod tests {
 
     fn frames(count: u64, milliseconds: u64) -> Totals {
         let mut news = Totals { captured: count, ..Totals::default() };
+        news.readings.count = 2 * count;
+        news.readings.readable = Duration::from_millis(200 * count);
         (0..count).for_each(|_| news.timing.frame.add(Duration::from_millis(milliseconds)));
         news
     }
@@ -148,6 +163,7 @@ mod tests {
             recent.timing.frame.mean_max(),
             Some((Duration::from_millis(20), Duration::from_millis(20)))
         );
+        assert_eq!(recent.readings.rate(), Some(10.0), "two readings in a fifth of a face-second");
         let (totals, _) = status.totals();
         assert_eq!((totals.captured, totals.timing.frame.count()), (1501, 1501));
         assert_eq!(totals.timing.frame.mean_max().unwrap().1, Duration::from_millis(900));

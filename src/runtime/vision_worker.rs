@@ -12,7 +12,7 @@ use super::mailbox::{Ending, Item, Mailbox};
 use super::status::{Status, Totals};
 use super::systemd::Supervisor;
 use crate::capture::CaptureControl;
-use crate::host::clock::{Clock, ManualClock};
+use crate::host::clock::{Clock, ManualClock, process_time};
 use crate::vision::{Outcome, Vision};
 
 /// How often windows and the watchdog are looked after while no frame comes.
@@ -56,7 +56,14 @@ impl VisionWorker {
         let (mut seen, mut camera_known) = (None, false);
         let ended = loop {
             let mut ended = None;
-            match self.mailbox.take(TICK) {
+            let wait = self.vision.wait();
+            let item = if wait.is_zero() {
+                self.mailbox.take(TICK)
+            } else {
+                // Too much processor time is used: whoever asks for something is heard, frames are not.
+                self.mailbox.take_but_frames(wait.min(TICK))
+            };
+            match item {
                 Some(Item::Frame(frame)) => {
                     self.reach(frame.at);
                     if let Err(error) = self.vision.frame(&frame) {
@@ -116,9 +123,10 @@ impl VisionWorker {
         let (mut losses, captured) = self.mailbox.take_counts();
         self.vision.lost(self.clock.now(), losses);
         losses.corrupt += self.vision.take_corrupt();
-        let timing = self.vision.take_timing();
+        let (timing, readings) = (self.vision.take_timing(), self.vision.take_readings());
+        let news = Totals { captured, losses, timing, readings, cpu: process_time() };
         let camera = camera_known.then(|| self.vision.camera());
-        self.status.add(Instant::now(), &Totals { captured, losses, timing }, camera);
+        self.status.add(Instant::now(), &news, camera);
     }
 }
 

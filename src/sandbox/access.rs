@@ -121,7 +121,7 @@ impl Access {
             (self.devices, "cameras"),
             (!self.write.is_empty(), "writing files"),
             (self.network(), "TCP"),
-            (self.accept, "an own broker"),
+            (self.accept, "incoming connections"),
             (self.resolve, "UDP and name services"),
             (self.unix_streams() || self.supervised, "Unix sockets"),
         ];
@@ -136,7 +136,7 @@ impl Access {
             ("a camera", |access| access.devices),
             ("resolving the broker's name", |access| access.resolve),
             ("a Unix socket", Self::unix_streams),
-            ("an own broker", |access| access.accept),
+            ("incoming connections", |access| access.accept),
             ("a network", Self::network),
             ("a folder to write to", |access| !access.write.is_empty()),
         ];
@@ -226,13 +226,13 @@ mod tests {
         for (mqtt, camera, words) in [
             ("url = \"mqtt://broker\"", "stream:-", "name"),
             ("url = \"mqtt://192.0.2.1\"", "stream:/run/camera/socket", "a Unix socket"),
-            ("listen = \"127.0.0.1:1884\"", "stream:-", "an own broker"),
+            ("listen = \"127.0.0.1:1884\"", "stream:-", "incoming connections"),
             ("url = \"mqtt://192.0.2.1\"", CAMERA, "a camera"),
         ] {
             let beyond = beyond(mqtt, camera).unwrap_or_default();
             assert!(beyond.contains(words), "{beyond:?} for {mqtt}, {camera}");
         }
-        assert!(address.refused().contains(&"an own broker") && !address.refused().contains(&"TCP"));
+        assert!(address.refused().contains(&"incoming connections") && !address.refused().contains(&"TCP"));
     }
 
     #[test]

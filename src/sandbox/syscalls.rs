@@ -226,6 +226,8 @@ fn sockets(rules: &mut Rules, access: &Access) -> anyhow::Result<()> {
     }
     if !families.is_empty() {
         rules.any(&[libc::SYS_connect]);
+    }
+    if access.accept || !families.is_empty() {
         for &(level, options) in calls::SOCKET_OPTIONS {
             for &option in options {
                 rules.when(libc::SYS_setsockopt, &[(1, Eq, level as u64), (2, Eq, option as u64)])?;

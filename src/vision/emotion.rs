@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use image::RgbImage;
-use zeroize::Zeroize as _;
 
 use crate::capture::frame::warp::{Cropper, Square};
+use crate::host::wipe::wipe;
 use crate::inference::manifest::{Align, Crop, Head, Manifest, Task};
 use crate::inference::{ModelError, Network};
-use emotiond_core::geometry::{Face, Point};
+use emotiond_core::geometry::{Face, FaceFrame, Point};
 use emotiond_core::report::score::{Scores, Vocabulary};
 
 /// How a face is shown to a model.
@@ -116,7 +116,7 @@ impl EmotionModel for TfliteEmotion {
             mirror(&mut self.pixels, input.width as usize);
         }
         let run = self.network.run(&self.pixels);
-        self.pixels.as_mut_slice().zeroize();
+        wipe(&mut self.pixels);
         run.context("failed to read the emotion of a face")?;
         for (index, output) in self.outputs.iter_mut().enumerate() {
             self.network.read(index, output)?;
@@ -146,17 +146,21 @@ pub fn mirror(pixels: &mut [u8], width: usize) {
 /// The square of a picture that a model is to see of a face.
 #[must_use]
 pub fn square(crop: &Crop, face: &Face) -> Square {
-    let side = face.bounds.width.max(face.bounds.height);
-    let angle = match crop.align {
-        Align::Eyes => face.roll(),
-        Align::None => 0.0,
+    let boxed = |angle| FaceFrame {
+        center: face.bounds.center(),
+        unit: face.bounds.width.max(face.bounds.height),
+        angle,
+    };
+    let FaceFrame { center, unit, angle } = match crop.align {
+        Align::Landmarks => face.frame(),
+        Align::Eyes => boxed(face.roll()),
+        Align::None => boxed(0.0),
     };
     let (sin, cos) = angle.sin_cos();
-    let [x, y] = crop.offset.map(|offset| offset * side);
-    let center = face.bounds.center();
+    let [x, y] = crop.offset.map(|offset| offset * unit);
     Square {
         center: Point { x: center.x + cos * x - sin * y, y: center.y + sin * x + cos * y },
-        side: crop.scale * side,
+        side: crop.scale * unit,
         angle,
     }
 }
@@ -189,3 +193,7 @@ fn locate(network: &Network, head: &Head) -> Result<Option<(usize, usize, usize)
     }
     Ok(Some((index, start, len)))
 }
+
+#[cfg(test)]
+#[path = "emotion_tests.rs"]
+mod tests;

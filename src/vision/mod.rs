@@ -6,6 +6,7 @@ pub mod detect;
 pub mod emotion;
 pub mod models;
 mod pipeline;
+mod reading;
 mod timing;
 
 pub use pipeline::{Outcome, Vision, VisionSettings};

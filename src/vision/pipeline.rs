@@ -1,6 +1,7 @@
 //! Everything between a frame and a summary, one step a frame. It knows neither devices nor connections: models come
 //! in as traits, time comes in as an argument, and what goes out is numbers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,16 +9,20 @@ use image::RgbImage;
 
 use super::blindness::Blindness;
 use super::damage::{Damage, DamageChange};
+use super::reading::FaceReader;
 use super::timing::Timing;
 use crate::capture::Losses;
 use crate::capture::frame::Frame;
 use crate::capture::frame::decode::Decoder;
 use crate::capture::frame::luma::Luma;
+use crate::host;
 use crate::vision::detect::FaceDetector;
-use crate::vision::emotion::{EmotionModel, Flip};
+use crate::vision::emotion::EmotionModel;
 use emotiond_core::Moment;
-use emotiond_core::geometry::Face;
-use emotiond_core::report::observation::{CameraState, FrameAnalysis, Observation, Skipped, TrackId};
+use emotiond_core::budget::BudgetSettings;
+use emotiond_core::report::compound::{CompoundMean, CompoundReader};
+use emotiond_core::report::observation::{CameraState, Passage};
+use emotiond_core::report::reading::ReadingTimes;
 use emotiond_core::report::score::Vocabulary;
 use emotiond_core::report::summary::{Summary, SummarySettings, Windows};
 use emotiond_core::report::trigger::{Signal, Signals, TriggerEvent, TriggerSettings, Triggers};
@@ -31,6 +36,12 @@ pub struct VisionSettings {
     pub min_face: f32,
     /// Time constant of the smoothing of scores.
     pub smoothing: Duration,
+    /// Time constants of heads that have one of their own, by name.
+    pub smoothing_by_head: BTreeMap<String, Duration>,
+    /// How compound expressions are read; `None` for none.
+    pub compound: Option<CompoundMean>,
+    /// What bounds the work.
+    pub budget: BudgetSettings,
     /// Tracking.
     pub tracker: TrackerSettings,
     /// Windows.
@@ -51,13 +62,11 @@ pub enum Outcome {
 /// The stages and their state.
 pub struct Vision {
     detector: Box<dyn FaceDetector>,
-    emotion: Option<Box<dyn EmotionModel>>,
-    /// How the faces of the next frame are shown to the model: alternately, so that smoothing averages both.
-    flip: Flip,
+    reader: FaceReader,
+    compound: Option<CompoundReader>,
     vocabulary: Arc<Vocabulary>,
     settings: VisionSettings,
     tracker: Tracker,
-    smoother: Smoother,
     windows: Windows,
     triggers: Triggers,
     blindness: Blindness,
@@ -79,15 +88,20 @@ impl Vision {
         settings: VisionSettings,
         start: Moment,
     ) -> Self {
-        let vocabulary = emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
+        let smoother = Smoother::new(settings.smoothing).with_heads(settings.smoothing_by_head.clone());
+        let reader = FaceReader::new(emotion, settings.min_face, smoother, settings.budget);
+        let mut vocabulary = reader.vocabulary();
+        let compound = settings.compound.and_then(|mean| CompoundReader::new(mean, &vocabulary));
+        if let Some(compound) = &compound {
+            vocabulary = Arc::clone(compound.vocabulary());
+        }
         warn_of_silent(&settings.triggers, &vocabulary);
         Self {
+            compound,
             vocabulary,
             detector,
-            emotion,
-            flip: Flip::Plain,
+            reader,
             tracker: Tracker::new(settings.tracker.clone()),
-            smoother: Smoother::new(settings.smoothing),
             windows: Windows::new(settings.summary.clone(), start),
             triggers: Triggers::new(settings.triggers.clone(), settings.summary.hold),
             blindness: Blindness::default(),
@@ -124,16 +138,26 @@ impl Vision {
         std::mem::take(&mut self.timing)
     }
 
+    /// How often faces were read since the last call.
+    pub fn take_readings(&mut self) -> ReadingTimes {
+        self.windows.take_readings()
+    }
+
+    /// How long the next frame has to wait, so that the process stays within its processor time; frames that come
+    /// meanwhile are left unread.
+    pub fn wait(&mut self) -> Duration {
+        self.reader.wait()
+    }
+
     /// Takes note of a change of the camera's state.
     pub fn camera_changed(&mut self, at: Moment, state: CameraState) {
         if state != CameraState::Ok {
             // Whoever is there when pictures come back may be somebody else.
             self.tracker.clear();
+            self.detector.restart();
             self.detector.scrub();
-            if let Some(emotion) = &mut self.emotion {
-                emotion.scrub();
-            }
-            self.remove_retired();
+            self.reader.scrub();
+            self.pass_on();
             self.blindness = Blindness::default();
             self.damage = Damage::default();
             let events = self.triggers.update(at, &Signals::none());
@@ -160,6 +184,7 @@ impl Vision {
     /// If a network cannot be run.
     pub fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
         let at = frame.at;
+        self.reader.begin();
         let started = Instant::now();
         if let Err(error) = self.decoder.decode(frame, &mut self.picture) {
             log::debug!("frame skipped: {error}");
@@ -185,10 +210,18 @@ impl Vision {
         let faces = if blind { Vec::new() } else { self.detector.detect(&self.picture)? };
         self.timing.detect.add(started.elapsed());
         let tracks = self.tracker.update(at, &faces);
-        self.remove_retired();
-        let analysis = self.observe(at, &faces, &tracks)?;
+        self.pass_on();
+        let emotion = &mut self.timing.emotion;
+        let mut analysis = self.reader.observe(at, &self.picture, &faces, &tracks, emotion)?;
+        if let Some(compound) = &self.compound {
+            for face in &mut analysis.faces {
+                face.scores = face.scores.take().map(|scores| compound.read(scores));
+            }
+        }
         self.windows.frame(&analysis);
-        let events = self.triggers.update(at, &Signals::of(&analysis, &self.settings.summary.policy));
+        let policy = &self.settings.summary.policy;
+        let signals = Signals::of(&analysis, policy).with_visits(self.windows.visits(), policy);
+        let events = self.triggers.update(at, &signals);
         self.outcomes.extend(events.into_iter().map(Outcome::Event));
         self.timing.frame.add(started.elapsed());
         wipe(&mut self.picture);
@@ -206,40 +239,21 @@ impl Vision {
     #[must_use]
     pub fn finish(mut self, now: Moment) -> Vec<Outcome> {
         let mut outcomes = self.advance(now);
+        // Nobody looks any longer: the visits under way end with the last window.
+        self.tracker.clear();
+        self.pass_on();
         outcomes
             .extend(self.windows.finish(now).into_iter().map(|summary| Outcome::Summary(Box::new(summary))));
         outcomes
     }
 
-    fn observe(&mut self, at: Moment, faces: &[Face], tracks: &[TrackId]) -> anyhow::Result<FrameAnalysis> {
-        let started = Instant::now();
-        let mut skipped = Skipped::default();
-        let mut observations = Vec::with_capacity(faces.len());
-        let mut classified = 0;
-        for (face, &track) in faces.iter().zip(tracks) {
-            let small = face.bounds.width.min(face.bounds.height) < self.settings.min_face;
-            let turned = face.turned();
-            skipped.small += u32::from(small);
-            skipped.turned += u32::from(turned && !small);
-            let scores = match &mut self.emotion {
-                Some(model) if !small && !turned => {
-                    classified += 1;
-                    Some(self.smoother.update(track, at, &model.read(&self.picture, face, self.flip)?))
-                }
-                _ => None,
-            };
-            observations.push(Observation { track, facing: face.facing(), scores });
-        }
-        self.flip = self.flip.other();
-        if classified > 0 {
-            self.timing.emotion.add(started.elapsed() / classified);
-        }
-        Ok(FrameAnalysis { at, faces: observations, skipped })
-    }
-
-    fn remove_retired(&mut self) {
-        for track in self.tracker.drain_retired() {
-            self.smoother.remove(track);
+    /// Tells the windows which tracks began and ended, and forgets those that ended.
+    fn pass_on(&mut self) {
+        for passage in self.tracker.drain_passages() {
+            self.windows.passage(passage);
+            if let Passage::Ended { track, .. } = passage {
+                self.reader.forget(track);
+            }
         }
     }
 
@@ -272,5 +286,5 @@ fn warn_of_silent(triggers: &[TriggerSettings], vocabulary: &Vocabulary) {
 
 /// Overwrites the pixels, so that no picture outlives its analysis.
 fn wipe(picture: &mut RgbImage) {
-    zeroize::Zeroize::zeroize(&mut **picture);
+    host::wipe::wipe(picture);
 }

@@ -77,7 +77,7 @@ pub struct Timing {
     pub decode: StageTimes,
     /// Face detection, a frame.
     pub detect: StageTimes,
-    /// Emotion, a face.
+    /// Emotion, a reading of a face.
     pub emotion: StageTimes,
     /// A whole frame.
     pub frame: StageTimes,

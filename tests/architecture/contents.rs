@@ -55,6 +55,8 @@ pub struct Contents {
     pub types: Vec<(String, usize)>,
     /// The functions it defines, methods apart.
     pub functions: BTreeSet<String>,
+    /// The methods that are called in it, with their lines.
+    pub methods: Vec<(String, usize)>,
     /// `impl Trait for Type`: the last segments of both, with the line.
     pub impls: Vec<(String, String, usize)>,
     /// `extern crate`s outside tests, with their lines.
@@ -287,6 +289,11 @@ impl<'ast> Visit<'ast> for Contents {
         if !only_in_tests(&local.attrs) {
             visit::visit_local(self, local);
         }
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        self.methods.push((call.method.to_string(), call.method.span().start().line));
+        visit::visit_expr_method_call(self, call);
     }
 
     /// `pub(in crate::publish)` says who may look, and refers to nothing.

@@ -38,7 +38,7 @@ const LAYERS: [&[&str]; 11] = [
 const FORBIDDEN: [(&str, &[&str]); 1] = [("publish", &["capture", "inference", "vision"])];
 
 /// The modules that may name an outside library.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("prometheus_client", &["emotiond::publish::metrics"]),
     ("tflitec", &["emotiond::inference"]),
     ("v4l", &["emotiond::capture::v4l2"]),
@@ -52,7 +52,18 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("landlock", &["emotiond::sandbox"]),
     ("seccompiler", &["emotiond::sandbox"]),
     ("clap", &["emotiond::command", "main"]),
+    ("ratatui", &["emotiond::command"]),
 ];
+
+/// Who may make a picture file: the command that draws on a copy of the user's own picture, and the one that times the
+/// decoder on a JPEG in memory. The daemon is neither.
+const ENCODERS: [&str; 2] = ["emotiond::command::analyze::draw", "emotiond::command::bench"];
+
+/// How `image` and its codecs make files and bytes of a picture: methods, and names in paths.
+const ENCODES: [&str; 6] =
+    ["save", "save_with_format", "write_to", "write_with_encoder", "write_image", "encode_image"];
+const CODECS: [&str; 5] =
+    ["ImageEncoder", "PngEncoder", "JpegEncoder", "save_buffer", "save_buffer_with_format"];
 
 /// What writes or sends.
 const SENDERS: [&str; 5] = [
@@ -225,6 +236,40 @@ fn nothing_that_writes_or_sends_knows_pictures() {
     }
     let found = EDGES.iter().filter(from).filter(pictures).map(|e| (e.place.clone(), vec![described(e)]));
     check("pictures", found.collect(), "hand it numbers: what can send must not be able to hold a picture");
+}
+
+#[test]
+fn only_analyze_makes_a_picture_file() {
+    for encoder in ENCODERS {
+        assert!(SOURCE.modules.contains_key(encoder), "{encoder} is gone: who makes a picture file today?");
+    }
+    let mut found = BTreeMap::<String, Vec<String>>::new();
+    let mut known = 0;
+    for (name, module) in &SOURCE.modules {
+        let methods = module.contents.methods.iter().filter(|(method, _)| ENCODES.contains(&method.as_str()));
+        let paths = module.contents.references.iter().filter_map(|reference| {
+            let word = reference.path.iter().find(|part| CODECS.contains(&part.as_str()))?;
+            Some((word.clone(), reference.line))
+        });
+        for (word, line) in methods.cloned().chain(paths) {
+            if ENCODERS.iter().any(|encoder| within(name, encoder)) {
+                known += 1;
+            } else {
+                found
+                    .entry(name.clone())
+                    .or_default()
+                    .push(format!("{}:{line}: {word}", module.file.display()));
+            }
+        }
+    }
+    assert!(
+        known >= 4,
+        "only {known} places found where a picture is made: does this test look at the right thing?"
+    );
+    check("picture files", found, "no other part of the program makes a file or bytes of a picture");
+    // Nor does anything of the daemon call those that may.
+    let called = |from: &str, to: &str| from != "command" && from != "main" && to == "command";
+    check("commands", pairs(called), "a command is called by the command line alone");
 }
 
 #[test]

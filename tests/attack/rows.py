@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
 import time
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import inputs
@@ -15,7 +17,7 @@ from target import PHOTO, PROGRAM, ROOT, Client, Daemon, configuration, free_por
 #: What a refused input may take, MiB: the daemon as a whole has 60 with its models open.
 SMALL = 100
 #: What a picture may take, MiB. SECURITY.md names the figure.
-PICTURE = 450
+PICTURE = 300
 
 
 def broker_flood(folder, seconds):
@@ -128,9 +130,8 @@ def f5_pause(folder):
         stop.set()
     windows = [json.loads(body) for topic, body in paused + after if topic.endswith("/summary")]
     states = Counter(window["quality"]["camera"] for window in windows)
-    last = windows[-1] if windows else {"end": "1970-01-01T00:00:00Z"}
-    from datetime import datetime
-    late = now - datetime.fromisoformat(last["end"].replace("Z", "+00:00")).timestamp()
+    end = windows[-1]["window"]["end"] if windows else "1970-01-01T00:00:00Z"
+    late = now - datetime.fromisoformat(end.replace("Z", "+00:00")).timestamp()
     holds = states["paused"] >= 3 and states["ok"] >= 2 and -1 < late < 3
     return holds, f"a pause of 6 s: windows {dict(states)}, the last one dated {late:.1f} s ago"
 
@@ -156,7 +157,6 @@ def f6_state(folder):
         file.symlink_to("/dev/zero")
 
     def everything(place):
-        import shutil
         shutil.rmtree(queue(place))
 
     attacks = {"queue file deleted": lambda place: segment(place).unlink(), "replaced by noise": noise,

@@ -16,6 +16,7 @@ mod faults;
 mod frames;
 mod guest;
 mod inside;
+mod several;
 mod supervised;
 
 use std::time::Duration;

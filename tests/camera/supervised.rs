@@ -48,7 +48,7 @@ pub fn units(folder: &Path) {
 
 fn prepare(root: &Path) {
     units(root);
-    fs::write(root.join("emotiond.conf"), DROP_IN).unwrap();
+    fs::write(root.join("emotiond.service.conf"), DROP_IN).unwrap();
     fs::write(root.join("driver.service"), DRIVER).unwrap();
     fs::write(root.join("driver.sh"), include_str!("driver.sh")).unwrap();
     preload::build(root);

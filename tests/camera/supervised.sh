@@ -1,7 +1,8 @@
 #!/bin/sh
 # What the virtual machine does to run the daemon under the host's own systemd, as the first process of a process namespace,
 # on a root of its own: the host's programs, read-only, and of units only the daemon's and those named here.
-# The unit is the one that is shipped; the drop-in `emotiond.conf` says where things are. `driver.sh` runs as a unit too.
+# The units are those that are shipped; the drop-ins `UNIT.conf` say where things are. `driver.sh` runs as a unit too. With
+# a file `state2` there is a second camera.
 share=/tmp/w
 root=/tmp/root
 cp -r $share/installed /tmp/installed || exit 1
@@ -9,7 +10,7 @@ modprobe uvcvideo && modprobe vhci-hcd || exit 1
 
 mkdir $root && mount -t tmpfs -o mode=755 root $root || exit 1
 cd $root || exit 1
-mkdir -p dev sys proc etc/systemd/system/emotiond.service.d etc/emotiond opt run tmp/w var/lib var/tmp root
+mkdir -p dev sys proc etc/systemd/system etc/emotiond opt run tmp/w var/lib var/tmp root
 for folder in usr bin sbin lib lib64; do
     if [ -L /host/$folder ]; then
         cp -d /host/$folder .
@@ -27,17 +28,27 @@ done
 (cd /host/etc && cp passwd group nsswitch.conf ld.so.cache $root/etc/)
 echo 0123456789abcdef0123456789abcdef >etc/machine-id
 mv /tmp/installed opt/emotiond
-cp $share/preload.so opt/emotiond/
-cp $share/emotiond.toml etc/emotiond/
-cp $share/emotiond.service $share/driver.service etc/systemd/system/
-cp $share/emotiond.conf etc/systemd/system/emotiond.service.d/
+[ ! -e $share/preload.so ] || cp $share/preload.so opt/emotiond/
+cp $share/*.toml etc/emotiond/
+cp $share/*.service etc/systemd/system/
+for drop_in in "$share"/*.service.conf; do
+    folder=etc/systemd/system/$(basename "$drop_in" .conf).d
+    mkdir "$folder" && cp "$drop_in" "$folder/"
+done
 chroot . systemd-sysusers /tmp/w/emotiond.sysusers.conf || exit 1
 
 mount --bind opt /host/opt
 chroot /host /opt/emotiond/bin/vuvc $share/state $share/mjpg &
-until [ -e /dev/video0 ]; do sleep 0.1; done
-# As udev has it on a real system.
-chgrp "$(sed -n 's/^video:[^:]*:\([0-9]*\):.*/\1/p' /host/etc/group)" /dev/video0 && chmod 660 /dev/video0 || exit 1
+cameras=/dev/video0
+if [ -e $share/state2 ]; then
+    VUVC_PORT=1 chroot /host /opt/emotiond/bin/vuvc $share/state2 $share/mjpg &
+    cameras="$cameras /dev/video2" # each camera has a node for metadata too
+fi
+for camera in $cameras; do
+    until [ -e "$camera" ]; do sleep 0.1; done
+    # As udev has it on a real system.
+    chgrp "$(sed -n 's/^video:[^:]*:\([0-9]*\):.*/\1/p' /host/etc/group)" "$camera" && chmod 660 "$camera" || exit 1
+done
 
 # Moved to where the root is: from within a mere chroot the kernel makes no user namespace (PrivateUsers=).
 unshare -p -m -f sh -c "mount -t proc proc proc && mount --move . / && exec chroot . /lib/systemd/systemd --system \

@@ -7,9 +7,11 @@ use emotiond::publish::mqtt::inbox::{Asked, Inbox, Request};
 use emotiond_core::Moment;
 use emotiond_core::report::observation::CameraState;
 use emotiond_core::report::payload::{
-    Capabilities, DeviceName, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo, Stamp, Topic,
+    Capabilities, DeviceName, Encoder, Health, Info, Latency, Message, ModelInfo, PrivacyInfo, ReadingRate,
+    Stamp, Topic,
 };
 use emotiond_core::report::policy::Policy;
+use emotiond_core::report::reading::ReadingTimes;
 use emotiond_core::report::trigger::{Phase, Signal, TriggerEvent};
 use serde_json::Value;
 
@@ -78,8 +80,8 @@ fn every_field_of_the_summary_is_documented() {
     let mut found = BTreeSet::new();
     properties(&schema, &schema, "", &mut found);
     assert!(found.len() > 20 && found.contains("faces.skipped.small"), "{found:?}");
-    // What is said of these two as a whole: when they are null.
-    found.extend(["faces".to_owned(), "expression".to_owned()]);
+    // What is said of these as a whole: when they are null.
+    found.extend(["faces", "expression", "quality.readings"].map(str::to_owned));
     assert_fields("summary", &found);
 }
 
@@ -93,6 +95,7 @@ fn every_field_of_an_event_is_documented() {
         value: None,
         lasted: Duration::ZERO,
         published: true,
+        active: true,
     };
     let stamp = Stamp { now: Moment::ZERO, wall: jiff::Timestamp::UNIX_EPOCH, synchronized: false };
     assert_fields("event", &fields(&encoder().event(&event, &stamp)));
@@ -105,7 +108,7 @@ fn every_field_of_info_is_documented() {
         models: vec![ModelInfo { name: String::new(), version: String::new(), sha256: String::new() }],
         site: String::new(),
         privacy: PrivacyInfo {
-            policy: Policy { emotion: true, facing: true, min_people: 1 },
+            policy: Policy { emotion: true, facing: true, watchers: true, min_people: 1 },
             legal_basis: None,
             notice: String::new(),
         },
@@ -114,6 +117,7 @@ fn every_field_of_info_is_documented() {
             expressions: Vec::new(),
             valence_arousal: true,
             action_units: Vec::new(),
+            compound: Vec::new(),
         },
         triggers: Vec::new(),
     };
@@ -128,6 +132,11 @@ fn every_field_of_health_is_documented() {
         camera: CameraState::Ok,
         captured_fps: 0.0,
         fps: 0.0,
+        readings: ReadingRate::of(&ReadingTimes {
+            readable: Duration::from_secs(1),
+            ..ReadingTimes::default()
+        }),
+        cpu: 0.0,
         latency: BTreeMap::from([("<stage>", Latency { mean: 0.0, max: 0.0 })]),
         dropped: 0,
         corrupt: 0,

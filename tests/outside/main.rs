@@ -29,6 +29,7 @@ const EVERYTHING: &str = r#"
 device = "hall"
 [summary]
 window = "2s"
+compound = "geometric"
 [[trigger]]
 name = "smile"
 signal = "expression.happiness"
@@ -37,6 +38,13 @@ above = 0.1
 name = "somebody"
 signal = "faces"
 above = 0.5
+[[trigger]]
+name = "door"
+signal = "visit"
+[[trigger]]
+name = "stays"
+signal = "dwell"
+above = 2.0
 "#;
 
 /// A folder with a stream of faces, a configuration and a state folder.
@@ -153,6 +161,8 @@ fn a_minute_of_faces_lets_no_picture_out() {
         trace.calls().count()
     );
 
+    nothing_of_tracks(&all);
+
     let leaks = leaks(needles, &trace);
     assert!(leaks.is_empty(), "{leaks:?}");
     assert_eq!(stage.strays(&trace), Vec::<PathBuf>::new());
@@ -174,6 +184,48 @@ fn a_minute_of_faces_lets_no_picture_out() {
         };
         let strange: Vec<_> = descriptors.iter().filter(|name| !allowed(name)).collect();
         assert!(strange.is_empty(), "{strange:?}");
+    }
+}
+
+/// What summaries and events say of those who were there: counts and lengths of time under names that are known, and
+/// nothing else that could tell one track from another.
+fn nothing_of_tracks(all: &Subscriber) {
+    let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let bodies = |part: &str| {
+        all.until(part, |all| {
+            let of_part = all.iter().filter(|message| message.topic.contains(part));
+            Some(
+                of_part
+                    .map(|message| serde_json::from_str(&message.body).unwrap())
+                    .collect::<Vec<serde_json::Value>>(),
+            )
+        })
+    };
+    let faces = ["mean", "max", "people", "facing", "skipped", "visits", "watchers", "dwell", "facing_time"];
+    let (mut visits, mut ended) = (0, 0);
+    for summary in bodies("hall/summary") {
+        let seen: &serde_json::Value = &summary["faces"];
+        if seen.is_null() {
+            continue;
+        }
+        assert_eq!(keys(seen), [&faces[..], &["attraction", "longest"]].concat());
+        for times in [&seen["dwell"], &seen["facing_time"]] {
+            assert_eq!(keys(times), ["ended", "mean", "histogram"]);
+        }
+        visits += seen["visits"].as_u64().unwrap();
+        ended += seen["dwell"]["ended"].as_u64().unwrap();
+        if !summary["compound"].is_null() {
+            assert_eq!(keys(&summary["compound"]).len(), 7);
+        }
+    }
+    assert!(visits > 0 && ended > 0, "{visits} visits, {ended} ended: this proves nothing");
+    let events = bodies("/event/");
+    for name in ["door", "stays"] {
+        assert!(events.iter().any(|event| event["trigger"] == name), "no event of {name}");
+    }
+    for event in events {
+        let names = ["schema", "device", "boot", "trigger", "signal", "phase", "time", "value", "seconds"];
+        assert_eq!(keys(&event), names);
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Options {
     pub user: Option<(&'static str, &'static str)>,
     /// Certificate, key, and the authority of client certificates, which are required if it is given.
     pub tls: Option<(PathBuf, PathBuf, Option<PathBuf>)>,
+    /// The lines of an access list; everything is allowed if there is none.
+    pub acl: Option<&'static str>,
     /// Another address to listen on, besides the loopback; without TLS.
     pub also_on: Option<Ipv4Addr>,
 }
@@ -114,6 +116,11 @@ fn configure(folder: &Path, port: u16, options: &Options) {
         if let Some(authority) = clients {
             config += &format!("cafile {}\nrequire_certificate true\n", authority.display());
         }
+    }
+    if let Some(acl) = options.acl {
+        let path = folder.join("acl");
+        std::fs::write(&path, acl).unwrap();
+        config += &format!("acl_file {}\n", path.display());
     }
     if let Some(address) = options.also_on {
         config += &format!("listener {port} {address}\n");

@@ -54,6 +54,33 @@ pub struct Face {
     pub keypoints: [Point; 6],
 }
 
+/// A face by its landmarks, whatever box a detector draws around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FaceFrame {
+    /// Half way between the eyes and the mouth.
+    pub center: Point,
+    /// Pixels from between the eyes to the mouth, of the face as it would be seen from the front; above 0 if the box is
+    /// not empty.
+    pub unit: f32,
+    /// Radians from the picture's x axis to the face's, clockwise as seen.
+    pub angle: f32,
+}
+
+/// How far each eye of an average face is from the middle, in units of [`FaceFrame::unit`].
+///
+/// The median over those of 27,583 faces of `ExpW` that look ahead, as `emotiond-face` sees them; so are the next two.
+const HALF_EYES: f32 = 0.466;
+
+/// The unit of an average face, in longer sides of its box.
+const UNIT_OF_BOX: f32 = 0.355;
+
+/// How far the frame's centre lies below the box's, in longer sides of the box.
+const CENTER_OF_BOX: f32 = 0.057;
+
+/// The least and greatest unit of landmarks that make sense, in longer sides of the box. Of those faces 99.8 % have 0.28
+/// to 0.46.
+const SENSIBLE: [f32; 2] = [0.2, 0.6];
+
 /// Degrees of yaw up to which a head counts as turned towards the camera.
 pub(crate) const FACING: f32 = 25.0;
 
@@ -74,6 +101,39 @@ impl Face {
     pub fn roll(&self) -> f32 {
         let [right, left, ..] = self.keypoints;
         libm::atan2f(left.y - right.y, left.x - right.x)
+    }
+
+    /// Where the face is, how large, and how it is turned: the similarity that its eyes and its mouth say.
+    ///
+    /// The angle is that of least squares over the three landmarks. The unit is the larger of what the distance of the
+    /// eyes and that of eyes and mouth say: a head that turns aside or nods shortens one of them and keeps the other.
+    /// The mouth counts by its middle, because a smile makes it wider. Landmarks that make no sense are answered with an
+    /// average face in the box, upright.
+    #[must_use]
+    pub fn frame(&self) -> FaceFrame {
+        let [right, left, _, mouth, ..] = self.keypoints;
+        let (across, along) = (left.x - right.x, left.y - right.y);
+        let eyes = Point { x: (left.x + right.x) / 2.0, y: (left.y + right.y) / 2.0 };
+        let (side, down) = (mouth.x - eyes.x, mouth.y - eyes.y);
+        // The sum of the landmarks times the conjugate of an average face, whose eyes are at (±HALF_EYES, -1/3) and
+        // whose mouth is at (0, 2/3).
+        let x = HALF_EYES * across + down * 2.0 / 3.0;
+        let y = HALF_EYES * along - side * 2.0 / 3.0;
+        let length = libm::sqrtf(x * x + y * y);
+        let longer = self.bounds.width.max(self.bounds.height);
+        if length > 0.0 {
+            let (cos, sin) = (x / length, y / length);
+            let by_eyes = (across * cos + along * sin) / (HALF_EYES * 2.0);
+            let unit = by_eyes.max(down * cos - side * sin);
+            let [least, most] = SENSIBLE.map(|share| share * longer);
+            if (least..=most).contains(&unit) {
+                let center = Point { x: (eyes.x + mouth.x) / 2.0, y: (eyes.y + mouth.y) / 2.0 };
+                return FaceFrame { center, unit, angle: libm::atan2f(y, x) };
+            }
+        }
+        let Point { x, y } = self.bounds.center();
+        let center = Point { x, y: y + CENTER_OF_BOX * longer };
+        FaceFrame { center, unit: UNIT_OF_BOX * longer, angle: 0.0 }
     }
 
     /// An estimate of the head's yaw in degrees: 0 looks into the camera, positive towards the picture's right.
@@ -149,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn landmarks_without_sense_are_an_average_face_in_the_box() {
+        let bounds = Rect { x: 100.0, y: 50.0, width: 80.0, height: 100.0 };
+        let face = head(0.0, 0.0, 35.5);
+        for keypoints in [[Point::default(); 6], face.keypoints.map(|p| Point { x: 3.0 * p.x, y: 3.0 * p.y })]
+        {
+            let frame = Face { bounds, score: 1.0, keypoints }.frame();
+            assert_eq!(frame, FaceFrame { center: Point { x: 140.0, y: 105.7 }, unit: 35.5, angle: 0.0 });
+        }
+        assert!((Face { bounds, ..face }.frame().center.y - 217.75).abs() < 1e-3);
+    }
+
+    #[test]
     fn eyes_in_one_place_are_a_profile() {
         let face = Face { bounds: Rect::default(), score: 1.0, keypoints: [Point { x: 5.0, y: 5.0 }; 6] };
         assert!(face.turned() && !face.facing());
@@ -160,6 +232,18 @@ mod tests {
             let face = head(yaw, roll, size);
             prop_assert!((face.yaw() - yaw).abs() < 0.5, "{}", face.yaw());
             prop_assert!((face.roll().to_degrees() - roll).abs() < 0.5);
+        }
+
+        #[test]
+        fn a_frame_turns_with_the_face_and_keeps_its_size_when_the_head_turns(
+            yaw in -60f32..60.0, roll in -170f32..170.0, size in 5f32..300.0,
+        ) {
+            let side = size / UNIT_OF_BOX;
+            let bounds = Rect { x: 0.0, y: 0.0, width: side, height: side };
+            let ahead = Face { bounds, ..head(0.0, roll, size) }.frame();
+            prop_assert!((ahead.angle.to_degrees() - roll).abs() < 0.1);
+            let turned = Face { bounds, ..head(yaw, roll, size) }.frame();
+            prop_assert!((turned.unit / ahead.unit - 1.0).abs() < 0.1, "{} {}", turned.unit, ahead.unit);
         }
 
         #[test]

@@ -9,9 +9,11 @@
 extern crate alloc;
 
 pub mod backoff;
+pub mod budget;
 pub mod geometry;
 pub mod moment;
 pub mod report;
+pub mod schedule;
 pub mod smooth;
 pub mod track;
 

@@ -13,7 +13,7 @@ def main() -> None:
         ("train", "train the network"),
         ("label", "ask several finished networks about each training face, for `train --taught`"),
         ("narrow", "take the channels that matter least from the trained network, for `train --polish` to mend"),
-        ("export", "fit the action-unit head and write the float TensorFlow Lite file"),
+        ("export", "write the float TensorFlow Lite files and how well the action units agree with their teacher"),
         ("quantize", "write the int8 file and its manifest"),
         ("evaluate", "measure one manifest's model"),
         ("scenes", "score what `emotiond analyze --json` printed for the labelled scenes"),
@@ -35,6 +35,8 @@ def main() -> None:
             goes_on.add_argument("--resume", action="store_true", help="go on from WORK/checkpoint.pt")
             goes_on.add_argument("--polish", action="store_true",
                                  help="a second run from its averaged weights, at the final size")
+            goes_on.add_argument("--refine", action="store_true",
+                                 help="with --start: carry a finished network over to these crops and labels")
             step.add_argument("--taught", type=float, default=0.0, metavar="SHARE",
                               help="share of what `label` wrote in the targets, 0 to 1")
             step.add_argument("--with-validation", action="store_true",
@@ -64,7 +66,7 @@ def main() -> None:
     if given.step == "prepare":
         do.prepare(given.data, given.work)
     elif given.step == "train":
-        make = Recipe.polish if given.polish else Recipe
+        make = Recipe.polish if given.polish else Recipe.refine if given.refine else Recipe
         recipe = make(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed,
                       taught=given.taught)
         do.train(given.work, recipe, given.resume, given.polish, given.start, given.with_validation)

@@ -38,6 +38,9 @@ def place(x: torch.Tensor, size: int, scale=None, angle=None, shift=None, flip=N
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
+SMALL = ((3, 5), (5, 8), (8, 12))  # sides of crops, in eights of pixels, that faces are reduced to
+
+
 def augment(images: torch.Tensor, size: int, rng: torch.Generator, strength: float = 1.0) -> torch.Tensor:
     n = len(images)
 
@@ -53,13 +56,13 @@ def augment(images: torch.Tensor, size: int, rng: torch.Generator, strength: flo
     )
     # Light: contrast about the picture's own mean, brightness, a light from one side, a colour cast.
     mean = x.mean((1, 2, 3), keepdim=True)
-    gain = torch.exp(uniform(-0.35, 0.35) * strength)[:, None, None, None]
+    gain = torch.exp(uniform(-0.4, 0.4) * strength)[:, None, None, None]
     ramp = torch.linspace(-0.2, 0.2, size) * uniform(-1, 1)[:, None] * strength
     offset = mean * (1 - gain) + uniform(-0.25, 0.25)[:, None, None, None] * strength
     x = torch.addcmul(offset + ramp[:, None, None], x, gain)
     if x.shape[1] == 1:
         x = x.expand(-1, 3, -1, -1)
-    x = x + uniform(-0.06, 0.06, n, 3)[:, :, None, None] * strength
+    x = x + uniform(-0.1, 0.1, n, 3)[:, :, None, None] * strength
 
     def some(p):
         return torch.nonzero(torch.rand(n, generator=rng) < p * strength)[:, 0]
@@ -67,13 +70,16 @@ def augment(images: torch.Tensor, size: int, rng: torch.Generator, strength: flo
     chosen = some(0.2)
     grey = torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]
     x[chosen] = (x[chosen] * grey).sum(1, keepdim=True).expand(-1, 3, -1, -1)
-    # A small or distant face, a compressed stream, a noisy sensor.
-    chosen = some(0.25)
-    low = int(torch.randint(20, 49, (1,), generator=rng))
-    small = F.interpolate(x[chosen], size=(low, low), mode="area")
-    x[chosen] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
-    chosen = some(0.2)
-    x[chosen] = jpeg_like(x[chosen], float(uniform(0.05, 0.25, 1)))
+    # A small or distant face, often in a compressed stream; a noisy sensor.
+    for low, high in SMALL:
+        chosen = some(0.35)
+        low = 8 * int(torch.randint(low, high + 1, (1,), generator=rng))
+        small = F.interpolate(x[chosen], size=(low, low), mode="area")
+        if torch.rand(1, generator=rng) < 0.6:
+            small = jpeg_like(small, float(uniform(0.03, 0.25, 1)))
+        x[chosen] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+    chosen = some(0.3)
+    x[chosen] = jpeg_like(x[chosen], float(uniform(0.03, 0.25, 1)))
     chosen = some(0.3)
     x[chosen] += torch.randn(x[chosen].shape, generator=rng) * uniform(0, 0.1, len(chosen), 1, 1, 1)
     # A hand, a cup, hair: one rectangle in one flat colour.

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from .. import manifest
-from .contract import LABELS, MANIFEST_OFFSET, MANIFEST_SCALE, PIXEL_MEAN, PIXEL_STD, UNITS
+from .contract import CROP_OFFSET, CROP_SCALE, LABELS, PIXEL_MEAN, PIXEL_STD, UNITS
 
 # Pleasure and arousal of the emotion terms in Russell and Mehrabian, "Evidence for a three-factor
 # theory of emotions", Journal of Research in Personality 11 (1977). Contempt has no term of its own
@@ -27,10 +29,13 @@ TRAINING_DATA = (
 )
 
 
-def write(model: Path, version: str, size: int, outputs: dict[str, int], temperature: float) -> Path:
+def write(model: Path, version: str, size: int, outputs: dict[str, int], temperature: float,
+          prior: np.ndarray | None = None) -> Path:
     """The manifest beside `model`; `outputs` gives the tensor index of each head, as the C library lists them."""
     expression = {"kind": "expression", "output": outputs["expression"], "labels": LABELS, "activation": "softmax",
                   "temperature": round(temperature, 3)}
+    if prior is not None:
+        expression["prior"] = [round(float(share), 4) for share in prior]
     heads = [expression]
     if "action_units" in outputs:
         heads.append({"kind": "action_units", "output": outputs["action_units"], "labels": UNITS,
@@ -41,7 +46,7 @@ def write(model: Path, version: str, size: int, outputs: dict[str, int], tempera
         {"name": model.stem, "version": version, "licence": "MIT OR Apache-2.0", "source": SOURCE,
          "training_data": TRAINING_DATA},
         {"width": size, "height": size, "color": "rgb", "mean": [PIXEL_MEAN], "std": [PIXEL_STD]},
-        {"align": "eyes", "scale": MANIFEST_SCALE, "offset": MANIFEST_OFFSET},
+        {"align": "landmarks", "scale": CROP_SCALE, "offset": CROP_OFFSET},
         heads,
         COMMENT,
     )

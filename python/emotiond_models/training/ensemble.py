@@ -23,7 +23,7 @@ def agree(faces: FaceSet, networks: list[tuple[EmotionNet, int]]) -> np.ndarray:
     logits = np.zeros((len(index), len(LABELS)), np.float32)
     for net, size in networks:
         for mirrored in (False, True):
-            logits += predict(net, faces, index, size, mirrored)
+            logits += predict(net, faces, index, size, mirrored)[:, : len(LABELS)]
     out = np.zeros((len(faces.split), len(LABELS)), np.float32)
     out[index] = torch.from_numpy(logits / (2 * len(networks))).softmax(1).numpy()
     return out

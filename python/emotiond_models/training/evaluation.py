@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..runtime import softmax
 from . import metrics
 from .contract import LABELS
 from .faces import Faces
@@ -15,8 +14,7 @@ def outputs(
     model: Model, faces: Faces, scale: float | None = None, mirrored: bool = False,
 ) -> tuple[np.ndarray, list[list[np.ndarray]]]:
     """Expression probabilities `[n, 8]` and the raw tensors of each face, or of its mirror image."""
-    crops = (model.crop(image, box, angle, scale)
-             for image, box, angle in zip(faces.images, faces.boxes, faces.angles, strict=True))
+    crops = (model.crop(image, face, scale) for image, face in zip(faces.images, faces.located, strict=True))
     raw = [model.raw(crop[:, ::-1] if mirrored else crop) for crop in crops]
     return np.stack([model.expression(values) for values in raw]), raw
 
@@ -55,14 +53,6 @@ def measure(probabilities: np.ndarray, faces: Faces) -> dict:
     }
     result["balanced_accuracy"] = float(recall[present > 0].mean())
     return result
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature of least negative log likelihood, to one part in a hundred."""
-    candidates = np.geomspace(0.4, 3.0, 203)
-    rows = np.arange(len(labels))
-    losses = [-np.log(softmax(logits, t)[rows, labels] + 1e-12).mean() for t in candidates]
-    return float(candidates[int(np.argmin(losses))])
 
 
 def slices(probabilities: np.ndarray, faces: Faces) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Labelled faces to measure on, each with the box and eye line that a detector gave it."""
+"""Labelled faces to measure on, each as the detector sees it."""
 
 import csv
 import io
@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .blazeface import BlazeFace
+from ..detector.decode import ious
+from ..detector.runtime import Detector
 from .crop import eye_angle
-from .data import EXPW_BOX, EXPW_NAMES, FERPLUS_BOX, MIN_SCORE, ferplus_targets
+from .data import DETECTOR, EXPW_NAMES, Pictures, ferplus_targets, located, numbers, unseen
 
 SETS = ("ferplus-valid", "ferplus-test", "expw-valid", "scenes")
 MIN_SIDE = 40  # scenes: labelled faces smaller than this are left out
@@ -20,63 +21,61 @@ MIN_IOU = 0.3
 
 @dataclass
 class Faces:
-    """`boxes` are x, y, width, height in pixels of `images[i]`; `found` is False where a fallback stands."""
+    """`located` are the faces in numbers (`data.FACE`), in pixels of `images[i]`."""
 
     name: str
     images: list[np.ndarray]
-    boxes: np.ndarray
-    angles: np.ndarray
-    found: np.ndarray
+    located: np.ndarray
     labels: np.ndarray
     agreed: np.ndarray  # FER+: more than half of the votes are for the label
 
+    @property
+    def boxes(self) -> np.ndarray:
+        return self.located[:, :4]
+
+    @property
+    def found(self) -> np.ndarray:
+        """False where the detector saw no face and a fixed box stands."""
+        return self.located[:, -1] > 0
+
+    @property
+    def angles(self) -> np.ndarray:
+        """Of the eye line, radians."""
+        return np.array([eye_angle(face[4:6], face[6:8]) for face in self.located])
+
     def only(self, mask: np.ndarray) -> "Faces":
         kept = np.flatnonzero(mask)
-        return Faces(self.name, [self.images[i] for i in kept], self.boxes[kept], self.angles[kept],
-                     self.found[kept], self.labels[kept], self.agreed[kept])
+        return Faces(self.name, [self.images[i] for i in kept], self.located[kept], self.labels[kept], self.agreed[kept])
 
 
 def load(name: str, data: Path, work: Path) -> Faces:
-    """The named set; the detector's answers are kept in `WORK/NAME-boxes.npz`."""
-    if name.startswith("ferplus"):
-        images, labels, agreed = _ferplus(data, 1 if name.endswith("valid") else 2)
-        locate = lambda d: _close_ups(d, images, 0.15, FERPLUS_BOX)  # noqa: E731
-    elif name == "expw-valid":
-        images, labels = _expw(data, work)
-        agreed = np.ones(len(labels), bool)
-        locate = lambda d: _close_ups(d, images, 0.3, EXPW_BOX)  # noqa: E731
-    elif name == "scenes":
+    """The named set; what the detector says is kept in the work folder."""
+    if name == "scenes":
         images, labels, marked = _scenes(data)
-        agreed = np.ones(len(labels), bool)
-        locate = lambda d: _in_scenes(d, images, marked)  # noqa: E731
-    else:
+        cache = work / "scenes-located.npy"
+        if not cache.exists():
+            np.save(cache, _in_scenes(Detector(DETECTOR), images, marked))
+        return Faces(name, images, np.load(cache), labels, np.ones(len(labels), bool))
+    if name not in SETS:
         raise ValueError(f"no set is called {name}: choose one of {', '.join(SETS)}")
-    cache = work / f"{name}-boxes.npz"
-    if not cache.exists():
-        boxes, angles, found = locate(BlazeFace(work, "back" if name == "scenes" else "short"))
-        np.savez(cache, boxes=boxes, angles=angles, found=found)
-    stored = np.load(cache)
-    return Faces(name, images, stored["boxes"], stored["angles"], stored["found"], labels, agreed)
+    kind = name.partition("-")[0]
+    if kind == "ferplus":
+        index, labels, agreed = _ferplus(data, 1 if name.endswith("valid") else 2)
+    else:
+        stored = np.load(work / "expw.npz")
+        index = np.flatnonzero(stored["split"] == 1)
+        labels, agreed = stored["majority"][index].astype(int), np.ones(len(index), bool)
+    pictures = Pictures(data, kind)
+    return Faces(name, [pictures[i] for i in index], located(work, kind, pictures)[index], labels, agreed)
 
 
-def _ferplus(data: Path, split: int):
+def _ferplus(data: Path, split: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     source = np.load(data / "ferplus.npz")
     votes = source["votes"]
     _, majority = ferplus_targets(votes)
-    use = (source["split"] == split) & (majority >= 0)
-    kept = np.where(votes[use] <= 1, 0, votes[use])
-    agreed = kept.max(1) > kept.sum(1) / 2
-    images = [np.repeat(image[..., None], 3, 2) for image in source["image"][use]]
-    return images, majority[use].astype(int), agreed
-
-
-def _expw(data: Path, work: Path):
-    split = np.load(work / "expw.npz")["split"]
-    with tarfile.open(data / "expw_faces.tar") as archive:
-        rows = list(csv.DictReader(io.TextIOWrapper(archive.extractfile("labels.csv"))))
-        wanted = {f"faces/{row['face']}": row for row, s in zip(rows, split, strict=True) if s == 1}
-        found = [(_picture(archive, m), EXPW_NAMES[wanted[m.name]["label"]]) for m in archive if m.name in wanted]
-    return [image for image, _ in found], np.array([label for _, label in found])
+    index = np.flatnonzero((source["split"] == split) & (majority >= 0))
+    kept = np.where(votes[index] <= 1, 0, votes[index])
+    return index, majority[index].astype(int), kept.max(1) > kept.sum(1) / 2
 
 
 def _scenes(data: Path):
@@ -102,41 +101,18 @@ def _picture(archive: tarfile.TarFile, member: tarfile.TarInfo) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(archive.extractfile(member).read())).convert("RGB"))
 
 
-def _close_ups(detector: BlazeFace, images, padding: float, fallback):
-    boxes, angles, found = [], [], []
-    for image in images:
-        side = image.shape[0]
-        margin = round(side * padding)
-        padded = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-        detections = detector.detect(padded, MIN_SCORE)
-        if detections:
-            boxes.append(detections[0].box - (margin, margin, 0, 0))
-            angles.append(eye_angle(detections[0].points[0], detections[0].points[1]))
-        else:
-            x, y, width = (v * side for v in fallback)
-            boxes.append((x - width / 2, y - width / 2, width, width))
-            angles.append(0.0)
-        found.append(bool(detections))
-    return np.array(boxes), np.array(angles), np.array(found)
-
-
-def _in_scenes(detector: BlazeFace, images, marked):
+def _in_scenes(detector: Detector, images, marked) -> np.ndarray:
     """For each labelled box the detection that overlaps it best, or the box itself where none does."""
-    boxes, angles, found, seen = [], [], [], {}
+    faces, seen = [], {}
     for image, box in zip(images, marked, strict=True):
         if id(image) not in seen:
             seen[id(image)] = detector.detect(image)
         best = max(seen[id(image)], key=lambda d: iou(d.box, box), default=None)
         hit = best is not None and iou(best.box, box) > MIN_IOU
-        boxes.append(best.box if hit else box)
-        angles.append(eye_angle(best.points[0], best.points[1]) if hit else 0.0)
-        found.append(hit)
-    return np.array(boxes), np.array(angles), np.array(found)
+        faces.append(numbers(best) if hit else unseen(box))
+    return np.stack(faces)
 
 
 def iou(a, b) -> float:
     """Overlap of two boxes x, y, width, height."""
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
-    inter = np.clip(high - low, 0, None).prod()
-    return float(inter / (a[2] * a[3] + b[2] * b[3] - inter))
+    return float(ious([a], [b])[0, 0])

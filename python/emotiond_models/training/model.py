@@ -8,7 +8,7 @@ import numpy as np
 from ..manifest import digest_of
 from ..runtime import PythonRunner, softmax
 from .contract import LABELS
-from .crop import crop_square, warp
+from .crop import crop_square, eye_angle, landmark_square, warp
 
 
 def to_tensor(crop: np.ndarray, spec: dict) -> np.ndarray:
@@ -38,10 +38,16 @@ class Model:
     def size(self) -> int:
         return self.manifest["input"]["width"]
 
-    def crop(self, image: np.ndarray, box, angle: float, scale: float | None = None) -> np.ndarray:
+    def crop(self, image: np.ndarray, face: np.ndarray, scale: float | None = None) -> np.ndarray:
+        """The crop of a face in numbers (`data.FACE`), uint8 RGB."""
         rule = self.manifest["crop"]
-        angle = angle if rule["align"] == "eyes" else 0.0
-        return warp(image, crop_square(box, angle, scale or rule["scale"], rule["offset"]), self.size)
+        scale, box = scale or rule["scale"], face[:4]
+        if rule["align"] == "landmarks":
+            square = landmark_square(box, face[4:10].reshape(3, 2), scale, rule["offset"])
+        else:
+            angle = eye_angle(face[4:6], face[6:8]) if rule["align"] == "eyes" else 0.0
+            square = crop_square(box, angle, scale, rule["offset"])
+        return warp(image, square, self.size)
 
     def raw(self, crop: np.ndarray) -> list[np.ndarray]:
         """The output tensors of one crop, dequantized and flat."""

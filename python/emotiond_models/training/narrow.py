@@ -38,7 +38,7 @@ def shorten(net: EmotionNet, sets: list[FaceSet], size: int, widths: Sequence[in
     net.to(memory_format=torch.channels_last).eval()
     batches = [batch() for _ in range(BATCHES)]
     with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
-        narrow(net, widths, importance(net, (F.cross_entropy(net(x).float(), target) for x, target in batches)))
+        narrow(net, widths, importance(net, (F.cross_entropy(net(x).float()[:, : net.expressions], target) for x, target in batches)))
         update_bn(batches, net)
 
 

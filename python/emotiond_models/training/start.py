@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .contract import LABELS
+from .contract import LABELS, UNITS
 from .network import STRIDES, WIDTHS, EmotionNet, load_backbone, unfold_batch_norm
 
 DROPOUT = 0.2
@@ -39,7 +39,8 @@ def load_exported(exported: Exported, pretrained: EmotionNet, calibration: torch
     heads = [pair for pair in exported.dense if len(pair[1]) == pretrained.expressions]
     if not heads:
         raise ValueError(f"no head of {pretrained.expressions} expressions")
-    net = EmotionNet(pretrained.expressions, dropout=pretrained.dropout.p, widths=[len(bias) for _, bias in exported.plain])
+    units = [pair for pair in exported.dense if len(pair[1]) == len(UNITS)]
+    net = EmotionNet(pretrained.expressions, len(UNITS), pretrained.dropout.p, [len(bias) for _, bias in exported.plain])
     shifts, scales = [], []
     for i, (layer, published) in enumerate(zip(net.trunk, pretrained.trunk, strict=True)):
         weight, bias = (exported.depthwise if i % 2 else exported.plain)[i // 2]
@@ -54,15 +55,16 @@ def load_exported(exported: Exported, pretrained: EmotionNet, calibration: torch
     variance, mean = torch.var_mean(features, 0, correction=0)
     net.norm.running_mean.copy_(mean)
     net.norm.running_var.copy_(variance)
-    weight, bias = map(torch.from_numpy, heads[0])
-    net.expression.weight.copy_(weight * (variance + net.norm.eps).sqrt())
-    net.expression.bias.copy_(bias + weight @ mean)
+    for head, (weight, bias) in zip(net.heads(), [heads[0], *units[:1]], strict=False):
+        weight, bias = torch.from_numpy(weight), torch.from_numpy(bias)
+        head.weight.copy_(weight * (variance + net.norm.eps).sqrt())
+        head.bias.copy_(bias + weight @ mean)
     return net
 
 
 def pretrained(backbone: dict[str, np.ndarray], calibration: torch.Tensor, exported: Exported | None = None) -> EmotionNet:
     """The published trunk under a fresh head, or what `exported` holds; `calibration` is a few hundred prepared faces."""
-    net = EmotionNet(len(LABELS), dropout=DROPOUT)
+    net = EmotionNet(len(LABELS), len(UNITS), DROPOUT)
     load_backbone(net, backbone, calibration)
     return load_exported(exported, net, calibration) if exported else net
 
@@ -72,4 +74,5 @@ def trained(checkpoint: Path) -> tuple[EmotionNet, int]:
     if not checkpoint.is_file():
         raise SystemExit(f"{checkpoint} is missing: run `train` first")
     state = torch.load(checkpoint, weights_only=SAFE_LOAD)
-    return EmotionNet.of(state["average"], expressions=len(LABELS), dropout=DROPOUT).eval(), state["size"]
+    units = len(UNITS) if "units.weight" in state["average"] else 0
+    return EmotionNet.of(state["average"], expressions=len(LABELS), units=units, dropout=DROPOUT).eval(), state["size"]

@@ -12,7 +12,7 @@ from ..c_library import CRunner, interleaved_times
 from ..flatbuffer import layers
 from ..quantization import export_float, over_whole_range, quantize
 from ..runtime import PythonRunner
-from . import data, description, ensemble, evaluation, narrow, peers, teacher, units
+from . import calibration, data, description, ensemble, evaluation, narrow, peers, teacher, units
 from .augment import centre
 from .contract import LABELS, UNITS
 from .export import ForExport
@@ -31,13 +31,13 @@ TAUGHT = (6000, 1000)  # faces of each set that the teacher looks at: training, 
 TO_ROUND = f"{NAME}-to-round.tflite"
 ROUNDING_VIEWS = 12_800  # of faces, while the network learns to be rounded
 CALIBRATION = 160  # faces of each set that give the activations' ranges
-PEER_SCALES = (0.9, 1.0, 1.15, 1.3)
+PEER_SCALES = (0.8, 0.9, 1.0, 1.15)  # of emotiond-face's box
 
 
 def prepare(data_dir: Path, work: Path) -> None:
     data.prepare(data_dir, work)
     for name in data.TRAINED_ON:
-        teacher.teach(work, data_dir / TASK, name, *TAUGHT)
+        teacher.teach(work, data_dir / TASK, name, data.Pictures(data_dir, name), *TAUGHT)
 
 
 def _face_sets(work: Path) -> list[FaceSet]:
@@ -107,14 +107,13 @@ def _finished(file: Path, work: Path, sets: list[FaceSet]) -> tuple[EmotionNet, 
 
 
 def export(work: Path) -> None:
-    """Fit the action-unit head on the finished trunk and write two float files into the work folder.
+    """Write two float files into the work folder, and how well the action units agree with their teacher.
 
     The first is the network as trained; the second has learned to be rounded and is what `quantized` rounds.
     """
     torch.manual_seed(1)
     net, size = trained(work / "checkpoint.pt")
-    agreement = units.fit(net, work, size)
-    (work / "units.json").write_text(json.dumps(agreement, indent=1))
+    (work / "units.json").write_text(json.dumps(units.agreement(net, work, size), indent=1))
     faces = torch.from_numpy(_calibration(work, size)).permute(0, 3, 1, 2)
     model = ForExport(net, faces)
     export_float(model, size, work / f"{NAME}-float.tflite")
@@ -135,7 +134,8 @@ def _calibration(work: Path, size: int) -> np.ndarray:
 
 
 def quantized(data_dir: Path, work: Path, models: Path) -> None:
-    """The int8 file and its manifest, with a temperature fitted on those of FER+'s validation pictures that no run learns from."""
+    """The int8 file and its manifest, with a temperature and a prior fitted on held-out ExpW and on those of FER+'s
+    validation pictures that no run learns from."""
     size = Model(work / f"{NAME}-float.toml").size
     path = models / f"{NAME}.tflite"
     faces = [face[None] for face in _calibration(work, size)]
@@ -143,17 +143,18 @@ def quantized(data_dir: Path, work: Path, models: Path) -> None:
     _describe(path, size)
     validation = load("ferplus-valid", data_dir, work)
     validation = validation.only(np.arange(len(validation.labels)) % KEPT_BACK == 0)
+    web = load("expw-valid", data_dir, work)
     for file in (work / f"{NAME}-float.tflite", path):
         model = Model(file.with_suffix(".toml"))
-        _, raw = evaluation.outputs(model, validation)
-        logits = np.stack([model.head("expression", values) for values in raw])
-        _describe(file, size, evaluation.fit_temperature(logits, validation.labels))
+        said = [calibration.Judged(calibration.logits_both_ways(model, faces), faces.labels, weight, even)
+                for faces, weight, even in ((validation, 1.0, False), (web, 4.0, True))]
+        _describe(file, size, *calibration.fit(said))
 
 
-def _describe(path: Path, size: int, temperature: float = 1.0) -> None:
+def _describe(path: Path, size: int, temperature: float = 1.0, prior: np.ndarray | None = None) -> None:
     counts = [shape[-1] for shape in PythonRunner(path).shapes]
     outputs = {"expression": counts.index(len(LABELS)), "action_units": counts.index(len(UNITS))}
-    description.write(path, VERSION, size, outputs, temperature)
+    description.write(path, VERSION, size, outputs, temperature, prior)
 
 
 def evaluate(data_dir: Path, work: Path, file: Path, names: list[str], both_ways: bool = False) -> dict:

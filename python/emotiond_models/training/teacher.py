@@ -1,8 +1,8 @@
 """Action-unit targets from MediaPipe's face landmarker (Apache-2.0), used as a teacher.
 
-The `.task` file is a zip of TFLite files. Our cached square (eyes level, 1.44 times
-the detector's box) is all but the region of interest that MediaPipe itself cuts
-(1.5 times the box), so it is given to the landmark network directly.
+The `.task` file is a zip of TFLite files. The landmark network is given the region of interest that MediaPipe itself
+cuts, 1.5 times BlazeFace's box, in units of our frame of a face: the medians of decision 9 and `crop.py` convert one
+into the other.
 
 A unit is a sum of blendshapes, left and right averaged, divided by its 98th
 percentile over the training faces and clipped to 0..1: an intensity relative to what
@@ -14,10 +14,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ..runtime import PythonRunner
 from .contract import UNITS
+from .data import cut
 
 # Index in MediaPipe's list of 52 blendshapes (face_blendshapes_graph.cc, kBlendshapeNames).
 BLENDSHAPES = {
@@ -38,6 +40,7 @@ COMBINATIONS = {
     "AU27": ("jawOpen",),
 }
 FULL_SCALE_PERCENTILE = 98
+REGION_SCALE, REGION_OFFSET = 1.5 * 0.866 / 0.355, (0.0, (0.076 - 0.057) / 0.355)
 
 # The landmarks that the blendshape network reads (kLandmarksSubsetIdxs of the same file).
 LANDMARKS = np.array([
@@ -83,17 +86,42 @@ def full_scale(units: np.ndarray) -> np.ndarray:
     return np.percentile(units, FULL_SCALE_PERCENTILE, axis=0)
 
 
-def teach(work: Path, task: Path, name: str, training: int, held_out: int, seed: int = 3) -> None:
-    """Write `NAME-units.npz`: blendshapes of some faces of a prepared set, by their index."""
+def targets(work: Path, name: str, count: int) -> torch.Tensor | None:
+    """Float32 `[count, len(UNITS)]` for training, 0 to 1, of full scale over the training faces of all sets; NaN for
+    faces that are held out or were not taught. None if there is no teaching of the set."""
+    if not (work / f"{name}-units.npz").is_file():
+        return None
+    scale = scale_of(work)
+    taught, split = np.load(work / f"{name}-units.npz"), np.load(work / f"{name}.npz")["split"]
+    index = taught["index"]
+    out = np.full((count, len(UNITS)), np.nan, np.float32)
+    out[index] = np.clip(units_of(taught["blendshapes"]) / scale, 0, 1)
+    out[split != 0] = np.nan
+    return torch.from_numpy(out)
+
+
+def scale_of(work: Path) -> np.ndarray:
+    """Full scale of each unit."""
+    parts = []
+    for path in sorted(work.glob("*-units.npz")):
+        taught, split = np.load(path), np.load(work / f"{path.name.removesuffix('-units.npz')}.npz")["split"]
+        parts.append(units_of(taught["blendshapes"][split[taught["index"]] == 0]))
+    return full_scale(np.concatenate(parts))
+
+
+def teach(work: Path, task: Path, name: str, pictures, training: int, held_out: int, seed: int = 3) -> None:
+    """Write `NAME-units.npz`: blendshapes of some faces of a prepared set, by their index; `pictures[i]` is the uint8 RGB
+    picture of face i."""
     stored = np.load(work / f"{name}.npz")
-    images, split = stored["image"], stored["split"]
+    faces = np.load(work / f"{name}-located.npy")
+    split = stored["split"]
     usable = (stored["majority"] >= 0) & stored["found"]
     rng = np.random.default_rng(seed)
     index = np.concatenate([
         rng.permutation(np.flatnonzero(usable & (split == s)))[:count] for s, count in ((0, training), (1, held_out))
     ])
     teacher = Teacher(task)
-    found = [teacher(images[i]) for i in index]
+    found = [teacher(cut(pictures[i], faces[i], REGION_SCALE, REGION_OFFSET)) for i in index]
     shapes = np.stack([shape for shape, _ in found]).astype(np.float32)
     presence = np.array([p for _, p in found], np.float32)
     print(f"{name}: {len(index)} faces, presence median {np.median(presence):.3f}", flush=True)

@@ -23,8 +23,10 @@ import torch.nn.functional as F
 from torch import multiprocessing
 
 from ..runtime import softmax
+from . import teacher
 from .augment import augment, centre
 from .metrics import summary
+from .contract import LABELS, UNITS
 from .network import EmotionNet, folded
 from .sharpness import gradient_nearby
 from .start import SAFE_LOAD
@@ -50,8 +52,11 @@ class Recipe:
     frozen: int = 5  # trunk layers that stay as pretrained
     average: float = 0.998
     smoothing: float = 0.1  # of ExpW's labels
+    balance: float = 1.0  # how far ExpW's uneven shares of classes are taken out of what the network learns, 0 to 1
+    units_weight: float = 1.0  # of the action units' loss
     expw_weight: float = 0.6
-    bootstrap: float = 0.4  # share of the network's own view in ExpW's targets, late in training
+    bootstrap: float = 0.4  # share of the network's own view in ExpW's targets,
+    bootstrap_from: float = 0.35  # from this progress on
     strength: float = 0.5  # of augmentation
     sharpness: float = 0.0  # radius within which the loss shall be flat (`sharpness.py`); costs a second pass
     taught: float = 0.0  # share of an ensemble's view in the targets, in place of `bootstrap`
@@ -66,6 +71,12 @@ class Recipe:
         """
         slow = {} if given.get("taught") else {"rate": 2.5e-4, "sharpness": 0.5}
         return cls(stages=[(0.0, SIZE)], **slow, **given)
+
+    @classmethod
+    def refine(cls, **given) -> "Recipe":
+        """From a finished network to other crops or other labels: its own view counts from the first step, its lowest
+        layers stay, and faces vary more than it has seen."""
+        return cls(stages=[(0.0, SIZE)], rate=2.5e-4, frozen=7, average=0.995, bootstrap_from=0.0, strength=0.7, **given)
 
 
 # How often one epoch shows a face of each class, in the order of LABELS.
@@ -83,12 +94,13 @@ class FaceSet:
     majority: np.ndarray
     split: np.ndarray
     taught: torch.Tensor | None = None  # float32 `[n, 8]`: what an ensemble says (`ensemble.py`)
+    units: torch.Tensor | None = None  # float32 `[n, len(UNITS)]`, 0 to 1, NaN where the teacher was not asked
 
     @classmethod
     def load(cls, work: Path, name: str) -> "FaceSet":
         stored = np.load(work / f"{name}.npz")
         return cls(name, torch.from_numpy(stored["image"]), torch.from_numpy(stored["target"]),
-                   stored["majority"], stored["split"])
+                   stored["majority"], stored["split"], units=teacher.targets(work, name, len(stored["split"])))
 
     def learn_from_validation(self) -> None:
         """Train on the validation pictures as well, when all is chosen; every sixth stays, for the temperature."""
@@ -99,6 +111,12 @@ class FaceSet:
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         use = self.labelled(0)
         return rng.permutation(np.repeat(use, np.array(REPEATS[self.name])[self.majority[use]]))
+
+    def shares(self) -> torch.Tensor:
+        """Logarithm of the share of each class in an epoch; -inf for a class that the set does not know."""
+        use = self.labelled(0)
+        counts = np.bincount(self.majority[use], minlength=len(LABELS)) * np.array(REPEATS[self.name])
+        return torch.from_numpy(counts / counts.sum()).float().log()
 
     def labelled(self, split: int) -> np.ndarray:
         return np.flatnonzero((self.split == split) & (self.majority >= 0))
@@ -147,7 +165,7 @@ class Trainer:
             factor = (1 / 3) ** (1 - depth)
             groups.append({"params": [layer.conv.weight], "peak": rate * factor})
             groups.append({"params": list(layer.norm.parameters()), "peak": rate * factor, "weight_decay": 0.0})
-        head = [*net.norm.parameters(), *net.expression.parameters()]
+        head = [*net.norm.parameters(), *(p for head in net.heads() for p in head.parameters())]
         groups.append({"params": head, "peak": rate * 5, "weight_decay": 0.0})
         return groups
 
@@ -216,14 +234,23 @@ class Trainer:
                 self.losses = []
 
     def _step(self, size: int, counts: list[int], lowest, progress: float) -> float:
-        x, target, weight = self._batch(size, counts, lowest)
+        x, target, weight, shift, units = self._batch(size, counts, lowest)
+        asked = ~units[:, 0].isnan()
 
         def loss_of(net: EmotionNet) -> torch.Tensor:
             with torch.autocast("cpu", torch.bfloat16, enabled=MIXED):
                 features = net.trunk[self.recipe.frozen:](x).mean((2, 3))
-            logits = net.expression(net.dropout(net.norm(features.float())))
+            features = net.norm(features.float())
+            # Each set is judged with its own shares of classes (Menon et al. 2021, logit adjustment).
+            logits = net.expression(net.dropout(features)) + shift
             wanted = target if self.recipe.taught else self._own_view(target, weight < 1, logits.detach(), progress)
-            return (F.cross_entropy(logits, wanted, reduction="none") * weight).sum() / weight.sum()
+            # A class that a set does not know has no logit there (-inf) and no share in a target.
+            each = -(wanted * logits.log_softmax(1).clamp(min=-1e4)).sum(1)
+            loss = (each * weight).sum() / weight.sum()
+            if net.units is not None and asked.any():
+                said = net.units(features[asked])
+                loss = loss + self.recipe.units_weight * F.binary_cross_entropy_with_logits(said, units[asked])
+            return loss
 
         warm = min(1.0, (self.step + 1) / 150)
         for group in self.optimizer.param_groups:
@@ -240,31 +267,47 @@ class Trainer:
         self._follow()
         return float(loss.detach())
 
-    def _batch(self, size: int, counts: list[int], lowest) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Augmented faces after the lowest layers, their targets, and how much each counts."""
-        inputs, targets, weights = [], [], []
+    def _batch(self, size: int, counts: list[int], lowest) -> tuple[torch.Tensor, ...]:
+        """Augmented faces after the lowest layers, their targets, how much each counts, what is added to the logits, and
+        action units."""
+        inputs, targets, weights, shifts, units = [], [], [], [], []
         for i, (faces, count) in enumerate(zip(self.sets, counts, strict=True)):
             index = self._draw(count, i)
             inputs.append(augment(faces.image[index], size, self.rng, self.recipe.strength))
             targets.append(self._targets(faces, index))
             weights.append(torch.full((count,), self.recipe.expw_weight if faces.name == "expw" else 1.0))
+            shifts.append(self._shift(faces).expand(count, -1))
+            known = faces.units is not None
+            units.append(faces.units[index] if known else torch.full((count, len(UNITS)), torch.nan))
         x = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=MIXED), torch.no_grad():
             x = lowest(x)
-        return x, torch.cat(targets), torch.cat(weights)
+        return x, torch.cat(targets), torch.cat(weights), torch.cat(shifts), torch.cat(units)
+
+    def _shift(self, faces: FaceSet) -> torch.Tensor:
+        """FER+ is shown as its pictures come. ExpW was gathered by class: its shares say nothing of people, and that it
+        has no contempt says nothing of its faces."""
+        if faces.name != "expw":
+            return torch.zeros(len(LABELS))
+        shares = faces.shares()
+        return torch.where(shares.isinf(), shares, shares * self.recipe.balance)
 
     def _targets(self, faces: FaceSet, index: np.ndarray) -> torch.Tensor:
         target = faces.target[index]
+        known = torch.isfinite(faces.shares()).float()
         if faces.name == "expw":
             smooth = self.recipe.smoothing
-            target = target * (1 - smooth) + smooth / target.shape[1]
+            target = target * (1 - smooth) + smooth * known / known.sum()
         if share := self.recipe.taught:
-            target = (1 - share) * target + share * faces.taught[index]
+            taught = faces.taught[index]
+            if faces.name == "expw":
+                taught = taught * known / (taught * known).sum(1, keepdim=True).clamp(min=1e-9)
+            target = (1 - share) * target + share * taught
         return target
 
     def _own_view(self, target, noisy, logits, progress):
         """Noisy labels, late in training, mixed with what the network itself holds of the face."""
-        share = self.recipe.bootstrap if progress > 0.35 else 0.0
+        share = self.recipe.bootstrap if progress > self.recipe.bootstrap_from else 0.0
         return torch.where(noisy[:, None], (1 - share) * target + share * logits.softmax(1), target)
 
     @torch.no_grad()
@@ -284,7 +327,7 @@ class Trainer:
         for faces in self.sets:
             index = faces.labelled(1)
             logits = predict(self.average, faces, index, size)
-            row[faces.name] = summary(softmax(logits), faces.majority[index].astype(int))
+            row[faces.name] = summary(softmax(logits[:, : len(LABELS)]), faces.majority[index].astype(int))
         self.log.append(row)
         print(json.dumps(row), flush=True)
         self.save()

@@ -11,6 +11,7 @@ use v4l::framesize::FrameSizeEnum;
 use v4l::video::Capture;
 use v4l::{Device, Fraction};
 
+use super::csi;
 use super::mode::Mode;
 use crate::capture::SourceError;
 
@@ -148,14 +149,12 @@ impl Opened {
 pub(super) fn objection(what: &str, identity: &Identity) -> Option<SourceError> {
     let has = |flag| identity.capabilities.contains(flag);
     let object = |reason: &str, remedy: &str| Some(SourceError::unsupported(what.to_owned(), reason, remedy));
-    if is_raspberry_pi_sensor(&identity.driver) {
+    if csi::is_raspberry_pi_sensor(&identity.driver) {
         let reason = format!(
             "the Raspberry Pi driver {} gives a sensor's raw data, which only libcamera makes pictures of",
             identity.driver
         );
-        let remedy = "let libcamera send its pictures through a pipe (`rpicam-vid -t 0 --codec mjpeg -o - | emotiond \
-                      run --source stream:-`), or use a USB (UVC) camera";
-        return object(&reason, remedy);
+        return object(&reason, csi::REMEDY);
     }
     let other = "choose the camera's capture node; `emotiond cameras` lists them";
     if has(Flags::VIDEO_M2M) || has(Flags::VIDEO_M2M_MPLANE) {
@@ -178,11 +177,6 @@ pub(super) fn objection(what: &str, identity: &Identity) -> Option<SourceError> 
         return object("it cannot stream into mapped memory", "use another camera");
     }
     None
-}
-
-/// The drivers of the Raspberry Pi's CSI ports: they list formats, and cannot stream one that is of use.
-pub(super) fn is_raspberry_pi_sensor(driver: &str) -> bool {
-    driver == "unicam" || driver.starts_with("rp1-cfe") || driver.starts_with("rp1_cfe")
 }
 
 const PLUG: &str = "plug it in or check the path";
@@ -251,8 +245,8 @@ mod tests {
         refused("bcm2835-codec", Flags::VIDEO_M2M_MPLANE | Flags::STREAMING, "codec");
         refused("sun6i-csi", Flags::VIDEO_CAPTURE_MPLANE | Flags::STREAMING, "multi-planar");
         refused("saa7134", Flags::VIDEO_CAPTURE | Flags::READ_WRITE, "stream");
-        refused("unicam", camera, "rpicam-vid");
-        refused("rp1-cfe", camera, "rpicam-vid");
+        refused("unicam", camera, "emotiond-rpicam.socket");
+        refused("rp1-cfe", camera, "emotiond-rpicam.socket");
     }
 
     #[test]

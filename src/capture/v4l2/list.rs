@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::device::{Opened, is_raspberry_pi_sensor, objection};
+use super::csi::{self, CameraPort};
+use super::device::{Opened, objection};
 use super::mode::{Choice, Mode, fourcc_text, rate_text};
 use super::negotiate::{ModeRequest, negotiate};
 use crate::capture::SourceError;
@@ -17,6 +18,8 @@ use crate::capture::SourceError;
 pub struct CameraList {
     /// Devices, by the number of their node.
     pub devices: Vec<Camera>,
+    /// Raspberry Pi camera ports, whose pictures come through libcamera.
+    pub camera_ports: Vec<CameraPort>,
 }
 
 /// A video device.
@@ -43,7 +46,7 @@ pub struct Camera {
 /// Looks at all video devices. Opens each for a moment, which no camera's light shows.
 #[must_use]
 pub fn list(requested: &ModeRequest) -> CameraList {
-    list_in(Path::new("/dev"), requested)
+    CameraList { camera_ports: csi::ports(), ..list_in(Path::new("/dev"), requested) }
 }
 
 fn list_in(dev: &Path, requested: &ModeRequest) -> CameraList {
@@ -56,10 +59,12 @@ fn list_in(dev: &Path, requested: &ModeRequest) -> CameraList {
         let by_id = links.get(&path).cloned().unwrap_or_default();
         Camera { by_id, ..look_at(path, requested) }
     });
-    CameraList { devices: devices.collect() }
+    CameraList { devices: devices.collect(), ..CameraList::default() }
 }
 
-fn look_at(path: PathBuf, requested: &ModeRequest) -> Camera {
+/// Looks at one video device.
+#[must_use]
+pub fn look_at(path: PathBuf, requested: &ModeRequest) -> Camera {
     let mut camera = Camera { path, ..Camera::default() };
     let outcome = Opened::open(&camera.path).and_then(|opened| {
         let identity = opened.identity()?;
@@ -113,15 +118,16 @@ impl fmt::Display for CameraList {
             } else {
                 writeln!(f, "no usable camera among {} V4L2 devices", self.devices.len())?;
             }
-            writeln!(f, "  plug in a USB (UVC) camera; `dmesg` says what the kernel makes of it")?;
-            writeln!(
-                f,
-                "  a Raspberry Pi CSI camera comes through a pipe: `rpicam-vid -t 0 --codec mjpeg -o - | emotiond run --source replay:-`"
-            )?;
+            if self.camera_ports.is_empty() {
+                writeln!(f, "  plug in a USB (UVC) camera; `dmesg` says what the kernel makes of it")?;
+            }
             writeln!(
                 f,
                 "  without a camera: `emotiond run --source replay:PATH` (image, folder, Motion JPEG file)"
             )?;
+        }
+        if let Some(advice) = csi::advice(&self.camera_ports) {
+            writeln!(f, "{advice}")?;
         }
         for camera in &self.devices {
             write!(f, "{camera}")?;
@@ -147,7 +153,7 @@ impl fmt::Display for Camera {
             writeln!(f, "  emotiond takes {choice}")?;
         }
         // A sensor's raw modes would only mislead.
-        if is_raspberry_pi_sensor(&self.driver) {
+        if csi::is_raspberry_pi_sensor(&self.driver) {
             return Ok(());
         }
         for mode in &self.modes {
@@ -176,7 +182,15 @@ mod tests {
         let text = list.to_string();
         assert!(text.starts_with("no V4L2 device found\n"), "{text}");
         assert!(text.contains("replay:PATH"), "{text}");
-        assert_eq!(serde_json::to_string(&list).unwrap(), r#"{"devices":[]}"#);
+        assert_eq!(serde_json::to_string(&list).unwrap(), r#"{"devices":[],"camera_ports":[]}"#);
+    }
+
+    #[test]
+    fn a_raspberry_pi_s_camera_port_comes_with_the_command_that_sets_it_up() {
+        let port = CameraPort { path: "/dev/media1".into(), model: "rp1-cfe".to_owned() };
+        let text = CameraList { camera_ports: vec![port], ..CameraList::default() }.to_string();
+        assert!(text.contains("sudo systemctl enable --now emotiond-rpicam.socket"), "{text}");
+        assert!(!text.contains("plug in"), "{text}");
     }
 
     #[test]

@@ -64,10 +64,20 @@ struct RawHead {
     labels: Vec<String>,
     #[serde(default)]
     activation: Activation,
-    temperature: Option<f32>,
+    temperature: Option<Temperature>,
+    bias: Option<Vec<f32>>,
+    thresholds: Option<Vec<f32>>,
     prior: Option<Vec<f32>>,
     circumplex: Option<BTreeMap<String, [f32; 2]>>,
     action_units: Option<BTreeMap<String, [f32; 2]>>,
+}
+
+/// One number for all labels, or one for each.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Temperature {
+    All(f32),
+    Each(Vec<f32>),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -286,8 +296,12 @@ impl RawHead {
         if !allowed.contains(&self.activation) {
             return wrong(&format!("has activation {:?}; expected one of {allowed:?}", self.activation));
         }
-        if kind != HeadKind::Expression && (self.temperature.is_some() || self.prior.is_some()) {
-            return wrong("has a temperature or a prior, which only an expression head may have");
+        let calibrated = self.temperature.is_some() || self.bias.is_some() || self.prior.is_some();
+        if kind != HeadKind::Expression && calibrated {
+            return wrong("has a temperature, a bias or a prior, which only an expression head may have");
+        }
+        if kind != HeadKind::ActionUnits && self.thresholds.is_some() {
+            return wrong("has thresholds, which only an action_units head may have");
         }
         if self.slice.is_some_and(|[start, len]| len == 0 || start > 1 << 20 || len > 1 << 20) {
             return wrong(&format!("has slice = {:?}; expected [start, length above 0]", self.slice));
@@ -306,14 +320,39 @@ impl RawHead {
         let activation = self.activation;
         match kind {
             HeadKind::ValenceArousal => Ok(Head::ValenceArousal { source, activation }),
-            HeadKind::ActionUnits => Ok(Head::ActionUnits { source, labels: self.labels, activation }),
-            HeadKind::Expression => {
-                let temperature = self.temperature.unwrap_or(1.0);
-                if !(0.01..=100.0).contains(&temperature) {
-                    return wrong(&format!("has temperature = {temperature}, not in 0.01..=100"));
+            HeadKind::ActionUnits => {
+                let (labels, thresholds) = (self.labels, self.thresholds);
+                if let Some(thresholds) = &thresholds
+                    && (thresholds.len() != labels.len()
+                        || thresholds.iter().any(|t| !(0.01..=0.99).contains(t)))
+                {
+                    return wrong(&format!(
+                        "has thresholds = {thresholds:?}; expected a number in 0.01..=0.99 for each label"
+                    ));
                 }
-                if self.temperature.is_some() && activation != Activation::Softmax {
-                    return wrong("has a temperature, which needs activation = \"softmax\"");
+                Ok(Head::ActionUnits { source, labels, activation, thresholds })
+            }
+            HeadKind::Expression => {
+                let scaled = self.temperature.is_some() || self.bias.is_some();
+                if scaled && activation != Activation::Softmax {
+                    return wrong("has a temperature or a bias, which needs activation = \"softmax\"");
+                }
+                let (temperature, allowed) = match self.temperature {
+                    None => (vec![1.0], 1),
+                    Some(Temperature::All(temperature)) => (vec![temperature], 1),
+                    Some(Temperature::Each(each)) => (each, self.labels.len()),
+                };
+                if temperature.len() != allowed || temperature.iter().any(|t| !(0.01..=100.0).contains(t)) {
+                    return wrong(&format!(
+                        "has temperature = {temperature:?}; expected one number in 0.01..=100, or one for each label"
+                    ));
+                }
+                if let Some(bias) = &self.bias
+                    && (bias.len() != self.labels.len() || bias.iter().any(|b| !(-100.0..=100.0).contains(b)))
+                {
+                    return wrong(&format!(
+                        "has bias = {bias:?}; expected a number in -100..=100 for each label"
+                    ));
                 }
                 if let Some(prior) = &self.prior
                     && (prior.len() != self.labels.len() || prior.iter().any(|p| !(1e-6..=1e6).contains(p)))
@@ -323,7 +362,14 @@ impl RawHead {
                     ));
                 }
                 let labels = self.labels.iter().map(|l| l.parse()).collect::<Result<_, _>>()?;
-                Ok(Head::Expression { source, labels, activation, temperature, prior: self.prior })
+                Ok(Head::Expression {
+                    source,
+                    labels,
+                    activation,
+                    temperature,
+                    bias: self.bias,
+                    prior: self.prior,
+                })
             }
         }
     }

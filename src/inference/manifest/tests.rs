@@ -84,7 +84,7 @@ fn every_contradiction_is_refused_and_named() {
         ("\"happiness\", \"anger\"]", "\"happiness\"]", "expected exactly the labels"),
         ("activation = \"softmax\"", "activation = \"tanh\"", "expected one of"),
         ("activation = \"softmax\"", "activation = \"none\"", "needs activation = \"softmax\""),
-        ("temperature = 1.5", "temperature = 0.0", "temperature = 0"),
+        ("temperature = 1.5", "temperature = 0.0", "temperature = [0.0]; expected one number in 0.01..=100"),
         ("temperature = 1.5", "prior = [0.5, 0.5]", "expected a number in 0.000001..=1000000 for each label"),
         ("temperature = 1.5", "prior = [0.5, 0.5, 1e38]", "expected a number in 0.000001..=1000000"),
         ("kind = \"action_units\"", "kind = \"expression\"", "more than one [[head]]"),
@@ -169,4 +169,37 @@ fn every_shipped_manifest_is_valid() {
         }
     }
     assert!(count >= 3, "only {count} manifests in {}", folder.display());
+}
+
+#[test]
+fn corrections_of_classes_and_units_are_checked() {
+    let with = |after: &str, line: &str| parse(&EMOTION.replace(after, &format!("{after}\n{line}")));
+    let temperature = "temperature = 1.5";
+    let units = "labels = [\"AU1\", \"AU12\"]";
+    let good = with(temperature, "bias = [0.5, 0.0, -0.5]").unwrap();
+    let Task::Emotion { heads, .. } = good.task else { panic!("expected an emotion model") };
+    assert!(matches!(&heads[0], Head::Expression { temperature, bias: Some(bias), .. }
+        if *temperature == [1.5] && *bias == [0.5, 0.0, -0.5]));
+    let each = parse(&EMOTION.replace(temperature, "temperature = [1.0, 1.5, 2.0]")).unwrap();
+    let Task::Emotion { heads, .. } = each.task else { panic!("expected an emotion model") };
+    assert!(matches!(&heads[0], Head::Expression { temperature, .. } if temperature.len() == 3));
+    let units_good = with(units, "thresholds = [0.4, 0.7]").unwrap();
+    let Task::Emotion { heads, .. } = units_good.task else { panic!("expected an emotion model") };
+    assert!(matches!(&heads[1], Head::ActionUnits { thresholds: Some(t), .. } if *t == [0.4, 0.7]));
+    for (text, word) in [
+        (with(temperature, "bias = [0.5]"), "bias"),
+        (with(temperature, "bias = [0.5, 0.0, 1e9]"), "bias"),
+        (with(temperature, "thresholds = [0.5, 0.5, 0.5]"), "thresholds"),
+        (with(units, "thresholds = [0.5]"), "thresholds"),
+        (with(units, "thresholds = [0.5, 1.0]"), "thresholds"),
+        (with(units, "bias = [0.5, 0.5]"), "bias"),
+        (parse(&EMOTION.replace(temperature, "temperature = [1.0, 1.0]")), "temperature"),
+        (
+            parse(&EMOTION.replace("activation = \"softmax\"\ntemperature = 1.5", "bias = [0.0, 0.0, 0.0]")),
+            "softmax",
+        ),
+    ] {
+        let message = text.unwrap_err();
+        assert!(message.contains(word), "{word}: {message}");
+    }
 }

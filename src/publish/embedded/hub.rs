@@ -64,7 +64,7 @@ impl Hub {
     }
 
     /// How many clients there are besides the daemon, and how many bytes are held for all and of retained messages.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "harness"))]
     pub fn held(&self) -> (usize, usize) {
         let sessions = self.sessions.values();
         let bytes: usize = sessions.map(ClientSession::held).sum();

@@ -6,7 +6,7 @@
 //! `listener.rs` move bytes, all on one thread. For more, run Mosquitto beside the daemon.
 
 mod connection;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 mod hub;
 mod limits;

@@ -70,7 +70,7 @@ impl Retained {
     }
 
     /// The bytes of what is kept for clients.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "harness"))]
     pub fn held(&self) -> usize {
         let of_clients = || self.messages.values().filter(|entry| !entry.own);
         let bytes = of_clients().map(|entry| entry.message.bytes()).sum();

@@ -12,7 +12,7 @@ pub(super) fn is_topic(topic: &str) -> bool {
 /// in the last one.
 pub fn is_filter(filter: &str) -> bool {
     let mut levels = filter.split('/').peekable();
-    let mut good = !filter.is_empty() && filter.len() <= LONGEST;
+    let mut good = !filter.is_empty() && filter.len() <= LONGEST && !filter.contains('\0');
     while let Some(level) = levels.next() {
         good &= match level {
             "+" => true,

@@ -172,7 +172,9 @@ impl Announcer {
             if self.removed.len() >= MOST_REMOVED || !is_key(key) {
                 continue;
             }
-            self.removed.insert(key.clone(), platform);
+            if self.removed.insert(key.clone(), platform).is_some() {
+                continue;
+            }
             let trigger = key.strip_prefix("trigger_").filter(|_| *platform == "binary_sensor");
             stale.extend(trigger.map(|trigger| format!("{}trigger/{trigger}/state", self.discovery.own)));
         }

@@ -26,8 +26,10 @@ pub(super) enum ConnectFailure {
 
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Diagnosis {
+pub struct Diagnosis {
+    /// What is wrong.
     pub cause: String,
+    /// What to do.
     pub remedy: String,
 }
 

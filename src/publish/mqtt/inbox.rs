@@ -161,8 +161,8 @@ impl Inbox {
     #[must_use]
     pub fn new(device: &DeviceName, daemon: CommandSink, now: Instant) -> Self {
         Self {
-            pause_topic: format!("emotiond/{device}/pause/set"),
-            request_prefix: format!("emotiond/{device}/request/"),
+            pause_topic: pause_topic(device),
+            request_prefix: request_prefix(device),
             limiter: Limiter::new(Self::BURST, Self::INTERVAL, now),
             daemon,
         }
@@ -172,6 +172,12 @@ impl Inbox {
     #[must_use]
     pub fn filters(&self) -> [String; 2] {
         [self.pause_topic.clone(), format!("{}+", self.request_prefix)]
+    }
+
+    /// The topics that the inbox of a device subscribes to.
+    #[must_use]
+    pub(super) fn filters_of(device: &DeviceName) -> [String; 2] {
+        [pause_topic(device), format!("{}+", request_prefix(device))]
     }
 
     /// Handles one message and returns the refusal to send if it is refused. Messages on other topics are ignored.
@@ -218,6 +224,14 @@ impl Inbox {
             }
         }
     }
+}
+
+fn pause_topic(device: &DeviceName) -> String {
+    format!("emotiond/{device}/pause/set")
+}
+
+fn request_prefix(device: &DeviceName) -> String {
+    format!("emotiond/{device}/request/")
 }
 
 fn parse_pause(body: &[u8]) -> Result<RemoteCommand, String> {

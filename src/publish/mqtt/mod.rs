@@ -1,9 +1,10 @@
 //! Messages to an MQTT broker, sent by a thread of their own.
 
 mod diagnosis;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub mod inbox;
+pub mod probe;
 mod refused;
 mod session;
 mod tls;
@@ -23,6 +24,7 @@ use crate::publish::queue::disk_worker::DiskWorker;
 use crate::publish::queue::outbox::Outgoing;
 use crate::publish::settings::{Address, Broker, MqttSettings};
 use crate::publish::{Counters, Publisher};
+pub use diagnosis::Diagnosis;
 use emotiond_core::report::payload::Message;
 use inbox::{CommandSink, Inbox};
 use refused::Refused;

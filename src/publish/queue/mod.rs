@@ -42,7 +42,7 @@
 //! nothing in it is needed.
 
 pub(in crate::publish) mod disk_worker;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub(in crate::publish) mod outbox;
 mod segment;

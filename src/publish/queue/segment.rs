@@ -17,7 +17,7 @@ use std::ops::Range;
 /// The size of a segment file in bytes; a record that is larger gets a file of its own.
 pub(super) const SIZE: usize = 256 * 1024;
 /// The most bytes of a file that is read: more than the largest message takes, with the longest topic.
-pub(super) const LARGEST: u64 = 512 * 1024;
+pub(super) const LARGEST: u64 = 1024 * 1024;
 /// The first bytes of every segment file. The digit is the version of the format.
 pub(super) const HEADER: &[u8; 16] = b"emotiond queue 1";
 
@@ -107,7 +107,7 @@ fn decode(bytes: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
 
 /// Gives every record that could be one the check sum that makes it one: what is tried on random bytes would else end
 /// there.
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "harness"))]
 pub(super) fn repair(bytes: &mut [u8]) {
     for at in (HEADER.len()..bytes.len()).step_by(ALIGNMENT) {
         let Some(header) = bytes.get(at..at + RECORD_HEADER).filter(|header| header[..4] == MAGIC) else {

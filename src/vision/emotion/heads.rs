@@ -44,17 +44,23 @@ pub fn read(heads: &[Head], vocabulary: &Arc<Vocabulary>, values: &[&[f32]]) -> 
     for ((head, values), (_, range)) in heads.iter().zip(values).zip(vocabulary.heads()) {
         let scores = &mut scores[range];
         match head {
-            Head::Expression { labels, activation, temperature, prior, .. } => {
-                let probabilities = distribution(values, *activation, *temperature, prior.as_deref())?;
+            Head::Expression { labels, activation, temperature, bias, prior, .. } => {
+                let logits = scaled(values, temperature, bias.as_deref());
+                let probabilities = distribution(&logits, *activation, prior.as_deref())?;
                 for (label, probability) in labels.iter().zip(probabilities) {
                     // The vocabulary has the labels in wire order, the tensor has them in its own.
                     scores[labels.iter().filter(|other| *other < label).count()] = probability;
                 }
             }
-            Head::ActionUnits { activation, .. } => activate(scores, values, |value| match activation {
-                Activation::Sigmoid => sigmoid(value),
-                _ => value.clamp(0.0, 1.0),
-            }),
+            Head::ActionUnits { activation, thresholds, .. } => {
+                activate(scores, values, |value| match activation {
+                    Activation::Sigmoid => sigmoid(value),
+                    _ => value.clamp(0.0, 1.0),
+                });
+                for (score, threshold) in scores.iter_mut().zip(thresholds.iter().flatten()) {
+                    *score = above(*score, *threshold);
+                }
+            }
             Head::ValenceArousal { activation, .. } => activate(scores, values, |value| match activation {
                 Activation::Tanh => value.tanh(),
                 _ => value.clamp(-1.0, 1.0),
@@ -78,18 +84,29 @@ fn activate(scores: &mut [f32], values: &[f32], activation: impl Fn(f32) -> f32)
     }
 }
 
+/// An activation moved so that its threshold is at 0.5, and 0 and 1 stay where they are.
+fn above(activation: f32, threshold: f32) -> f32 {
+    if activation < threshold {
+        0.5 * activation / threshold
+    } else {
+        0.5 + 0.5 * (activation - threshold) / (1.0 - threshold)
+    }
+}
+
+/// Values divided by the temperature, which is one or one for each, and moved by the bias.
+fn scaled(values: &[f32], temperature: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let temperatures = temperature.iter().copied().cycle();
+    let biases = bias.into_iter().flatten().copied().chain(std::iter::repeat(0.0));
+    values.iter().zip(temperatures).zip(biases).map(|((value, over), bias)| value / over + bias).collect()
+}
+
 /// Probabilities that sum to 1: activation, then the prior divided out.
-fn distribution(
-    values: &[f32],
-    activation: Activation,
-    temperature: f32,
-    prior: Option<&[f32]>,
-) -> Result<Vec<f32>> {
+fn distribution(values: &[f32], activation: Activation, prior: Option<&[f32]>) -> Result<Vec<f32>> {
     let mut probabilities: Vec<f32> = match activation {
         Activation::Softmax => {
             let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             // Relative to the largest, so that no exponential overflows.
-            values.iter().map(|value| ((value - largest) / temperature).exp()).collect()
+            values.iter().map(|value| (value - largest).exp()).collect()
         }
         Activation::Sigmoid => values.iter().map(|value| sigmoid(*value)).collect(),
         Activation::None | Activation::Tanh => values.iter().map(|value| value.clamp(0.0, 1.0)).collect(),
@@ -151,7 +168,8 @@ mod tests {
             source: source(),
             labels: labels.to_vec(),
             activation,
-            temperature: 1.0,
+            temperature: vec![1.0],
+            bias: None,
             prior: None,
         }
     }
@@ -185,15 +203,43 @@ mod tests {
 
         #[test]
         fn a_higher_temperature_never_sharpens(logits in prop::collection::vec(-9f32..9.0, 5), temperature in 1f32..9.0) {
-            let peak = |t| distribution(&logits, Activation::Softmax, t, None).unwrap().into_iter().fold(0.0, f32::max);
+            let peak = |t| {
+                let logits = scaled(&logits, &[t], None);
+                distribution(&logits, Activation::Softmax, None).unwrap().into_iter().fold(0.0, f32::max)
+            };
             prop_assert!(peak(temperature) <= peak(1.0) + 1e-6);
+        }
+
+        #[test]
+        fn a_threshold_becomes_a_half_and_keeps_the_order(a in 0f32..=1.0, b in 0f32..=1.0, threshold in 0.01f32..0.99) {
+            prop_assert!((above(threshold, threshold) - 0.5).abs() < 1e-6);
+            prop_assert!((above(0.0, threshold), above(1.0, threshold)) == (0.0, 1.0));
+            prop_assert!((above(a, threshold) <= above(b, threshold)) || a > b);
+        }
+
+        #[test]
+        fn a_bias_favours_its_class_and_temperatures_may_differ(
+            logits in prop::collection::vec(-9f32..9.0, 3),
+            bias in 0.1f32..5.0,
+        ) {
+            let read = |temperature: &[f32], bias: &[f32]| {
+                distribution(&scaled(&logits, temperature, Some(bias)), Activation::Softmax, None).unwrap()
+            };
+            let (plain, moved) = (read(&[1.0], &[0.0; 3]), read(&[1.0], &[bias, 0.0, 0.0]));
+            // The odds of the first class against each other one rise by the same factor.
+            prop_assert!(moved[0] >= plain[0]);
+            let odds = |p: &[f32]| (p[0] / p[1]).ln();
+            prop_assume!(plain.iter().chain(&moved).all(|p| *p > 1e-6));
+            prop_assert!((odds(&moved) - odds(&plain) - bias).abs() < 1e-2);
+            let even = read(&[2.0, 2.0, 2.0], &[0.0; 3]);
+            prop_assert_eq!(even, read(&[2.0], &[0.0; 3]));
         }
 
         #[test]
         fn valence_and_arousal_stay_in_range(logits in prop::collection::vec(-9f32..9.0, 2), units in prop::collection::vec(-9f32..9.0, 1)) {
             let heads = [
                 expression(&[Expression::Happiness, Expression::Sadness], Activation::Softmax),
-                Head::ActionUnits { source: source(), labels: vec!["AU12".to_owned()], activation: Activation::Sigmoid },
+                Head::ActionUnits { source: source(), labels: vec!["AU12".to_owned()], activation: Activation::Sigmoid, thresholds: None },
                 Head::Circumplex {
                     points: BTreeMap::from([(Expression::Happiness, [0.8, 0.5]), (Expression::Sadness, [-0.8, -0.4])]),
                     action_units: BTreeMap::from([("AU12".to_owned(), [0.9, 0.9])]),
@@ -211,7 +257,7 @@ mod tests {
     #[test]
     fn the_prior_is_divided_out() {
         let prior = [0.9, 0.1];
-        let even = distribution(&[0.9, 0.1], Activation::None, 1.0, Some(&prior)).unwrap();
+        let even = distribution(&[0.9, 0.1], Activation::None, Some(&prior)).unwrap();
         assert!((even[0] - 0.5).abs() < 1e-6, "{even:?}");
     }
 

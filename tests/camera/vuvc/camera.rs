@@ -17,8 +17,8 @@ use crate::usbip::{self, Command};
 /// Where the kernel takes the socket of a new device.
 const ATTACH: &str = "/sys/devices/platform/vhci_hcd.0/attach";
 
-/// The first port of the high-speed hub, a device number of our choice, and the speed "high".
-const PORT_DEVICE_SPEED: (u32, u32, u32) = (0, 0x1_0002, 3);
+/// A device number of our choice, to which the port is added, and the speed "high".
+const DEVICE_SPEED: (u32, u32) = (0x1_0002, 3);
 
 /// How long the kernel may need to free the port of a camera just unplugged.
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(20);
@@ -95,11 +95,13 @@ impl Drop for Camera {
     }
 }
 
-/// Hands one end of a socket pair to the kernel as a new USB device.
+/// Hands one end of a socket pair to the kernel as a new USB device, at port `VUVC_PORT` (0 to 7) of the high-speed hub: each
+/// of several cameras needs one of its own.
 fn attach() -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
-    let (port, device, speed) = PORT_DEVICE_SPEED;
-    let line = format!("{port} {} {device} {speed}", theirs.as_raw_fd());
+    let port: u32 = std::env::var("VUVC_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(0);
+    let (device, speed) = DEVICE_SPEED;
+    let line = format!("{port} {} {} {speed}", theirs.as_raw_fd(), device + port);
     let began = Instant::now();
     loop {
         match std::fs::write(ATTACH, &line) {

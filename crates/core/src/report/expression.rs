@@ -29,6 +29,18 @@ pub enum Expression {
     Contempt,
 }
 
+/// The compound expressions of C-EXPR-DB (Kollias, "Multi-Label Compound Expression Recognition", CVPR 2023), each with
+/// the two expressions that it is made of.
+pub const COMPOUNDS: [(&str, [Expression; 2]); 7] = [
+    ("fearfully_surprised", [Expression::Fear, Expression::Surprise]),
+    ("happily_surprised", [Expression::Happiness, Expression::Surprise]),
+    ("sadly_surprised", [Expression::Sadness, Expression::Surprise]),
+    ("disgustedly_surprised", [Expression::Disgust, Expression::Surprise]),
+    ("angrily_surprised", [Expression::Anger, Expression::Surprise]),
+    ("sadly_fearful", [Expression::Sadness, Expression::Fear]),
+    ("sadly_angry", [Expression::Sadness, Expression::Anger]),
+];
+
 impl Expression {
     /// All expressions in the order of the wire format.
     pub const ALL: [Self; 8] = [

@@ -8,11 +8,33 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
+use crate::report::reading::Reading;
 use crate::report::score::Scores;
 
 /// Identifies a track within this run of the process. Never leaves it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrackId(pub u64);
+
+/// The beginning or the end of a track: what visits are counted by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Passage {
+    /// A face was seen that continues no other.
+    Began {
+        /// Its track.
+        track: TrackId,
+        /// When it was seen first.
+        at: Moment,
+    },
+    /// A track was given up, seconds after its face was seen last.
+    Ended {
+        /// Which one; nothing is to be kept of it.
+        track: TrackId,
+        /// When its face was seen first.
+        first: Moment,
+        /// When its face was seen last.
+        last: Moment,
+    },
+}
 
 /// One tracked face in one frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +43,11 @@ pub struct Observation {
     pub track: TrackId,
     /// Whether the head is turned towards the camera.
     pub facing: bool,
-    /// The smoothed scores; `None` where the face was too small or too far turned to classify, or the site forbids it.
+    /// The smoothed scores by what was last read; `None` where the face was too small or too far turned to classify, has
+    /// not been read yet, or the site forbids it.
     pub scores: Option<Scores>,
+    /// When it was last read.
+    pub reading: Reading,
 }
 
 /// Faces that were found and counted, but not classified.

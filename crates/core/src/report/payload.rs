@@ -11,6 +11,7 @@ mod report;
 mod schema;
 mod summary;
 mod topic;
+mod visits;
 
 use alloc::borrow::ToOwned as _;
 use alloc::format;
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use report::EventPayload;
-pub use report::{Capabilities, Health, Info, Latency, ModelInfo, PrivacyInfo};
+pub use report::{Capabilities, Health, Info, Latency, ModelInfo, PrivacyInfo, ReadingRate};
 pub use schema::schema_text;
 use summary::SummaryPayload;
 pub use topic::{DeviceName, InvalidDeviceName};

@@ -45,6 +45,8 @@ pub struct Policy {
     pub emotion: bool,
     /// Whether the share of faces turned to the camera is published.
     pub facing: bool,
+    /// Whether it is published who looked and for how long: watchers and facing time.
+    pub watchers: bool,
     /// Fewer people at once carry no emotion; 1 or more.
     pub min_people: u32,
 }
@@ -52,11 +54,12 @@ pub struct Policy {
 impl Policy {
     /// What a site allows. `exempt` says that the operator claims a medical or safety reason, without which emotion is
     /// not inferred where the law forbids it; `facing`, a proxy for attention, is withheld there unless it is asked
-    /// for.
+    /// for. Watchers are withheld there too, and wherever `facing` is; the configuration may decide otherwise.
     #[must_use]
     pub fn new(site: Site, exempt: bool, facing: Option<bool>, min_people: u32) -> Self {
         let forbidden = site.forbids_emotion();
-        Self { emotion: !forbidden || exempt, facing: facing.unwrap_or(!forbidden), min_people }
+        let facing = facing.unwrap_or(!forbidden);
+        Self { emotion: !forbidden || exempt, facing, watchers: facing && !forbidden, min_people }
     }
 
     /// Why nothing may be said of the emotion of so many people at once, if that is so.
@@ -97,14 +100,16 @@ mod tests {
         for site in [Site::Home, Site::Retail, Site::Research] {
             assert_eq!(
                 Policy::new(site, false, None, 1),
-                Policy { emotion: true, facing: true, min_people: 1 }
+                Policy { emotion: true, facing: true, watchers: true, min_people: 1 }
             );
+            assert!(!Policy::new(site, false, Some(false), 1).watchers);
         }
         for site in [Site::Education, Site::Workplace] {
             let strict = Policy::new(site, false, None, 1);
-            assert_eq!((strict.emotion, strict.facing), (false, false));
+            assert_eq!((strict.emotion, strict.facing, strict.watchers), (false, false, false));
             assert_eq!(strict.suppresses(9), Some(Suppressed::Site));
-            assert!(Policy::new(site, false, Some(true), 1).facing);
+            let named = Policy::new(site, false, Some(true), 1);
+            assert_eq!((named.facing, named.watchers), (true, false));
             assert!(Policy::new(site, true, None, 1).emotion);
         }
     }

@@ -10,14 +10,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::report::expression::Expression;
+use crate::report::expression::{COMPOUNDS, Expression};
 
 /// The name of the head with one probability for each expression.
 pub const EXPRESSION: &str = "expression";
 /// The name of the head with valence and arousal.
-pub(crate) const VALENCE_AROUSAL: &str = "valence_arousal";
+pub const VALENCE_AROUSAL: &str = "valence_arousal";
 /// The name of the head with facial action units (FACS).
 pub const ACTION_UNITS: &str = "action_units";
+/// The name of the head with compound expressions.
+pub(crate) const COMPOUND: &str = "compound";
 
 /// What the numbers of a head are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,10 +93,11 @@ pub(crate) fn check_signal(name: &str) -> Result<(), String> {
     match name.split_once('.') {
         Some((EXPRESSION, expression)) => expression.parse::<Expression>().map(|_| ()),
         Some((ACTION_UNITS, unit)) if !unit.is_empty() => Ok(()),
+        Some((COMPOUND, name)) if COMPOUNDS.iter().any(|(known, _)| *known == name) => Ok(()),
         None if ScoreHead::valence_arousal().place(name).is_some() => Ok(()),
         _ => Err(format!(
-            "unknown signal {name:?}; the signals are expression.<name>, action_units.<AU>, valence, arousal, faces \
-             and facing"
+            "unknown signal {name:?}; the signals are expression.<name>, compound.<name>, action_units.<AU>, valence, \
+             arousal, faces, facing, people, visit and dwell"
         )),
     }
 }
@@ -189,15 +192,40 @@ impl Scores {
         self.values.iter().all(|value| value.is_finite())
     }
 
+    /// How far another reading is from this one: the greatest difference of a score, in units of what it may differ by
+    /// (a signed score goes from -1 to 1, so that half its difference counts). 1 for another vocabulary.
+    #[must_use]
+    pub(crate) fn difference(&self, other: &Self) -> f64 {
+        if self.vocabulary != other.vocabulary {
+            return 1.0;
+        }
+        let heads = self.vocabulary.heads().flat_map(|(head, range)| {
+            let unit = if head.kind == ScoreKind::Signed { 2.0 } else { 1.0 };
+            self.values[range.clone()]
+                .iter()
+                .zip(&other.values[range])
+                .map(move |(a, b)| (f64::from(*a) - f64::from(*b)).abs() / unit)
+        });
+        heads.fold(0.0, f64::max)
+    }
+
     /// Moves every score towards another reading by a share of the difference, 0 (not at all) to 1. A reading of
     /// another vocabulary replaces this one.
     pub fn approach(&mut self, other: &Self, share: f64) {
+        self.approach_by_head(other, |_| share);
+    }
+
+    /// The same with a share for each head, by its name.
+    pub(crate) fn approach_by_head(&mut self, other: &Self, share: impl Fn(&str) -> f64) {
         if self.vocabulary != other.vocabulary {
             self.clone_from(other);
             return;
         }
-        for (old, new) in self.values.iter_mut().zip(&other.values) {
-            *old = (f64::from(*old) + share * (f64::from(*new) - f64::from(*old))) as f32;
+        for (head, range) in self.vocabulary.heads() {
+            let share = share(&head.name);
+            for (old, new) in self.values[range.clone()].iter_mut().zip(&other.values[range]) {
+                *old = (f64::from(*old) + share * (f64::from(*new) - f64::from(*old))) as f32;
+            }
         }
     }
 }

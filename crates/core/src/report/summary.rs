@@ -38,9 +38,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::moment::Moment;
-use crate::report::observation::{CameraState, FrameAnalysis, Skipped, TrackId};
+use crate::report::observation::{CameraState, FrameAnalysis, Passage, Skipped, TrackId};
 use crate::report::policy::{Policy, Suppressed};
+use crate::report::reading::{Reading, ReadingTimes};
 use crate::report::score::{Scores, Vocabulary};
+use crate::report::visits::{VisitSummary, Visits};
 use window::Window;
 
 /// How windows are cut and what they may say.
@@ -142,6 +144,8 @@ pub struct Quality {
     pub corrupt: u64,
     /// The time observed.
     pub observed: Duration,
+    /// How often faces were read; `None` if there is nothing to say of what they showed.
+    pub readings: Option<ReadingTimes>,
 }
 
 /// What one window says. Moments, not wall time: that is stamped when it is published.
@@ -153,6 +157,8 @@ pub struct Summary {
     pub end: Moment,
     /// Who was there; `None` if nothing was observed.
     pub faces: Option<Faces>,
+    /// How long they stayed and looked; there if `faces` is.
+    pub visits: Option<VisitSummary>,
     /// What they showed, if there were scores and nothing suppresses them.
     pub scores: Option<ScoreSummary>,
     /// Why there is no emotion.
@@ -167,6 +173,7 @@ struct HeldFace {
     track: TrackId,
     facing: bool,
     scores: Option<Scores>,
+    reading: Reading,
 }
 
 /// Turns analysed frames and camera states into one summary a window.
@@ -182,6 +189,9 @@ pub struct Windows {
     camera_since: Moment,
     /// Frames a track was seen in, and when last.
     seen: BTreeMap<TrackId, (u32, Moment)>,
+    visits: Visits,
+    /// Readings that [`Self::take_readings`] has not told of yet.
+    readings: ReadingTimes,
     ready: Vec<Summary>,
 }
 
@@ -191,6 +201,7 @@ impl Windows {
     pub fn new(settings: SummarySettings, start: Moment) -> Self {
         assert!(!settings.window.is_zero(), "settings are validated: a window is longer than zero");
         Self {
+            visits: Visits::new(settings.confirm, settings.hold),
             settings,
             cursor: start,
             current: Window::new(start),
@@ -198,6 +209,7 @@ impl Windows {
             camera: CameraState::Lost,
             camera_since: start,
             seen: BTreeMap::new(),
+            readings: ReadingTimes::default(),
             ready: Vec::new(),
         }
     }
@@ -215,6 +227,7 @@ impl Windows {
         if self.camera != CameraState::Ok || analysis.at < self.camera_since {
             return;
         }
+        self.visits.frame(analysis);
         let mut faces = Vec::with_capacity(analysis.faces.len());
         for face in &analysis.faces {
             let (frames, last) = self.seen.entry(face.track).or_insert((0, self.cursor));
@@ -222,10 +235,26 @@ impl Windows {
             *last = self.cursor;
             if *frames >= self.settings.confirm {
                 let scores = face.scores.clone().filter(Scores::is_finite);
-                faces.push(HeldFace { track: face.track, facing: face.facing, scores });
+                let reading = face.reading;
+                faces.push(HeldFace { track: face.track, facing: face.facing, scores, reading });
             }
         }
+        let read = faces.iter().filter(|face| face.reading == Reading::At(analysis.at)).count() as u64;
+        self.current.readings.count += read;
+        self.readings.count += read;
         self.held = Some((faces, self.cursor + self.settings.hold));
+    }
+
+    /// Takes in that a track began, before the first frame that shows it, or that it ended. An end counts for the
+    /// window that is open, or for the next one in which anything is observed.
+    pub fn passage(&mut self, passage: Passage) {
+        self.visits.passage(passage);
+    }
+
+    /// The visits under way.
+    #[must_use]
+    pub fn visits(&self) -> &Visits {
+        &self.visits
     }
 
     /// Takes in a change of the camera's state (or its confirmation, which changes nothing). One that is older
@@ -249,6 +278,11 @@ impl Windows {
     pub fn corrupt(&mut self, at: Moment, frames: u64) {
         self.settle(at - self.settings.grace);
         self.current.corrupt += frames;
+    }
+
+    /// How often the faces that count were read, since the last call.
+    pub fn take_readings(&mut self) -> ReadingTimes {
+        core::mem::take(&mut self.readings)
     }
 
     /// The windows that have ended and had their grace, in order.
@@ -284,6 +318,10 @@ impl Windows {
             let passed = step - self.cursor;
             match &self.held {
                 Some((faces, until)) if *until > self.cursor => {
+                    let mut readings = ReadingTimes::default();
+                    faces.iter().for_each(|face| readings.stand(self.cursor, passed, face.reading));
+                    self.readings.merge(&readings);
+                    self.current.readings.merge(&readings);
                     self.current.observe(passed, faces, self.settings.ambiguous);
                 }
                 _ => self.current.unobserved(passed, self.camera),
@@ -305,7 +343,13 @@ impl Windows {
 
     fn close(&mut self, end: Moment) {
         let window = core::mem::replace(&mut self.current, Window::new(end));
-        self.ready.push(window.summarize(end, &self.settings.policy));
+        let mut summary = window.summarize(end, &self.settings.policy);
+        if let Some(faces) = &summary.faces {
+            let held = self.held.iter().filter(|(_, until)| *until >= end);
+            let there: Vec<TrackId> = held.flat_map(|(faces, _)| faces).map(|face| face.track).collect();
+            summary.visits = Some(self.visits.tell(end, &there, faces.max, &self.settings.policy));
+        }
+        self.ready.push(summary);
         // A tracker gives a face up within seconds; a minute is more than enough to remember who counts.
         let horizon = end - Duration::from_secs(60);
         self.seen.retain(|_, (_, last)| *last >= horizon);

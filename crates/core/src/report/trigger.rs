@@ -9,6 +9,10 @@
 //! | `valence`, `arousal` | the mean over the faces | -1..=1 |
 //! | `faces` | the number of faces | 0.. |
 //! | `facing` | the share of the faces turned to the camera | 0..=1 |
+//! | `compound.<name>` | the greatest strength among the faces | 0..=1 |
+//! | `people` | the number of visits under way, those missed for a moment included | 0.. |
+//! | `dwell` | the seconds for which the visit that is longest has lasted | 0.. |
+//! | `visit` | as `people`; without a level: each visit starts and ends by itself | 0.. |
 //!
 //! So `above` on an expression reads "any face shows it" and `below` reads "no face shows it". The time of `for` belongs
 //! to the frame: a smile that one face passes on to the next is one smile. A signal without a value (nobody there, no
@@ -16,11 +20,13 @@
 
 mod signal;
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::moment::Moment;
+use crate::report::observation::TrackId;
 
 pub use signal::{Signal, Signals};
 
@@ -31,6 +37,8 @@ pub enum Level {
     Above(f64),
     /// The signal is less than this.
     Below(f64),
+    /// There is no level: [`Signal::Visit`] starts when somebody has come and ends when that one has gone.
+    Presence,
 }
 
 /// One trigger.
@@ -79,6 +87,8 @@ pub struct TriggerEvent {
     /// Whether it is an event on the wire; false for the end of a trigger that publishes none, which is a change of the
     /// trigger's state and nothing more.
     pub published: bool,
+    /// Whether the trigger's condition is met after it: true also for the end of one visit while others go on.
+    pub active: bool,
 }
 
 /// All triggers of a run.
@@ -96,6 +106,8 @@ struct Trigger {
     since: Option<Moment>,
     started: bool,
     silent_until: Moment,
+    /// Of [`Level::Presence`]: the visits that have been told of, and how long they have lasted.
+    told: BTreeMap<TrackId, Duration>,
 }
 
 impl Triggers {
@@ -105,13 +117,19 @@ impl Triggers {
     pub fn new(settings: Vec<TriggerSettings>, max_gap: Duration) -> Self {
         let triggers = settings
             .into_iter()
-            .map(|settings| Trigger { settings, since: None, started: false, silent_until: Moment::ZERO })
+            .map(|settings| Trigger {
+                settings,
+                since: None,
+                started: false,
+                silent_until: Moment::ZERO,
+                told: BTreeMap::new(),
+            })
             .collect();
         Self { triggers, max_gap, last: None }
     }
 
-    /// The events that one frame brings, those included that change a trigger's state alone. Without a frame (camera lost, blind, paused) call it with
-    /// [`Signals::none`], so that what was going on ends.
+    /// The events that one frame brings, those included that change a trigger's state alone. Without a frame (camera
+    /// lost, blind, paused) call it with [`Signals::none`], so that what was going on ends.
     pub fn update(&mut self, at: Moment, signals: &Signals) -> Vec<TriggerEvent> {
         let at = self.last.map_or(at, |last| last.max(at));
         let torn = self.last.is_some_and(|last| at - last > self.max_gap);
@@ -119,6 +137,10 @@ impl Triggers {
         self.last = Some(at);
         let mut events = Vec::new();
         for trigger in &mut self.triggers {
+            if trigger.settings.level == Level::Presence {
+                events.extend(trigger.follow(at, signals));
+                continue;
+            }
             if let Some(ended) = ended {
                 events.extend(trigger.update(ended, None));
             }
@@ -155,14 +177,43 @@ impl Trigger {
             Level::Above(level) => value > level,
             Level::Below(level) if slack > 0.0 => value <= level + slack,
             Level::Below(level) => value < level,
+            Level::Presence => false,
         }
     }
 
+    /// The starts and ends of visits. How long a gap in the pictures may be within one is the tracker's to say.
+    fn follow(&mut self, at: Moment, signals: &Signals) -> Vec<TriggerEvent> {
+        let value = signals.get(&self.settings.signal);
+        let mut events = Vec::new();
+        for visit in &signals.staying {
+            if let Some(dwell) = self.told.get_mut(&visit.track) {
+                *dwell = visit.dwell;
+            } else if visit.dwell >= self.settings.hold && at >= self.silent_until {
+                self.told.insert(visit.track, visit.dwell);
+                events.push(self.happened(Phase::Start, at, value, visit.dwell));
+            }
+        }
+        let staying = |track: &TrackId| signals.staying.iter().any(|visit| visit.track == *track);
+        let (told, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            core::mem::take(&mut self.told).into_iter().partition(|(track, _)| staying(track));
+        self.told = told;
+        for dwell in gone.into_values() {
+            self.silent_until = at + self.settings.cooldown;
+            events.push(self.happened(Phase::End, at, value, dwell));
+        }
+        events
+    }
+
     fn event(&self, phase: Phase, at: Moment, value: Option<f64>, since: Moment) -> TriggerEvent {
+        self.happened(phase, at, value, at - since)
+    }
+
+    fn happened(&self, phase: Phase, at: Moment, value: Option<f64>, lasted: Duration) -> TriggerEvent {
         let TriggerSettings { name, signal, .. } = &self.settings;
         let (name, signal) = (name.clone(), signal.clone());
-        let published = phase == Phase::Start || self.settings.end;
-        TriggerEvent { name, signal, phase, at, value, lasted: at - since, published }
+        let published = phase != Phase::End || self.settings.end;
+        let active = phase == Phase::Start || !self.told.is_empty();
+        TriggerEvent { name, signal, phase, at, value, lasted, published, active }
     }
 }
 

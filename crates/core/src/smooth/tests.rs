@@ -109,3 +109,19 @@ fn a_time_constant_of_zero_passes_everything() {
     let high = emotion([0.0; 8], 1.0);
     assert_eq!(smoother.update(TRACK, Moment::ZERO, &high), high);
 }
+
+#[test]
+fn each_head_may_have_a_time_constant_of_its_own() {
+    let heads = [("action_units".to_owned(), Duration::ZERO), ("valence_arousal".to_owned(), 3 * TAU)];
+    let mut smoother = Smoother::new(TAU).with_heads(BTreeMap::from(heads));
+    let (from, to) = (emotion([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 0.0), emotion([0.0; 8], 1.0));
+    smoother.update(TRACK, Moment::ZERO, &from);
+    let scores = smoother.update(TRACK, Moment::from_secs(1), &to);
+    for (signal, expected) in [
+        ("expression.neutral", (-1.0_f32).exp()),
+        ("valence", 1.0 - (-1.0_f32 / 3.0).exp()),
+        ("action_units.AU12", 0.0),
+    ] {
+        assert!((scores.get(signal).unwrap() - expected).abs() < 1e-6, "{signal}: {scores:?}");
+    }
+}

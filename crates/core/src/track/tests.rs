@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::geometry::Point;
 
 const SIZE: f32 = 100.0;
 
@@ -17,6 +18,15 @@ fn ms(ms: u64) -> Moment {
 
 fn tracker() -> Tracker {
     Tracker::new(TrackerSettings::default())
+}
+
+/// The tracks given up since the last call.
+fn ended(tracker: &mut Tracker) -> Vec<TrackId> {
+    let ended = |passage| match passage {
+        Passage::Ended { track, .. } => Some(track),
+        Passage::Began { .. } => None,
+    };
+    tracker.drain_passages().into_iter().filter_map(ended).collect()
 }
 
 /// Frames of faces anywhere, with uneven steps of time between them.
@@ -43,7 +53,7 @@ proptest! {
             let permuted: Vec<Face> = order.iter().map(|&i| faces[i]).collect();
             let expected: Vec<TrackId> = order.iter().map(|&i| ids[i]).collect();
             prop_assert_eq!(shuffled.update(ms(at), &permuted), expected);
-            let (mut a, mut b) = (straight.drain_retired(), shuffled.drain_retired());
+            let (mut a, mut b) = (ended(&mut straight), ended(&mut shuffled));
             a.sort();
             b.sort();
             prop_assert_eq!(a, b);
@@ -65,7 +75,7 @@ proptest! {
             prop_assert!(ids.iter().all(|id| known.contains(id)));
             highest = ids.iter().copied().max().map_or(highest, |id| id.max(highest));
             prop_assert!(tracker.next == highest.0 + 1);
-            retired.extend(tracker.drain_retired());
+            retired.extend(ended(&mut tracker));
         }
     }
 
@@ -113,17 +123,47 @@ fn two_who_move_side_by_side_do_not_swap_though_one_takes_the_place_of_the_other
 }
 
 #[test]
-fn a_track_ends_when_it_is_missed_too_long_and_too_often() {
+fn a_track_is_lost_then_given_up_and_says_when_it_was_seen() {
     let mut tracker = tracker();
     let first = tracker.update(ms(0), &[face(0.0, 0.0, SIZE)])[0];
+    assert_eq!(tracker.drain_passages(), [Passage::Began { track: first, at: ms(0) }]);
     for at in [400, 900] {
         assert!(tracker.update(ms(at), &[]).is_empty());
     }
     assert_eq!(tracker.update(ms(1000), &[face(0.0, 0.0, SIZE)]), [first]);
-    tracker.update(ms(1500), &[]);
-    tracker.update(ms(2100), &[]);
-    assert_eq!(tracker.drain_retired(), [first]);
-    assert_ne!(tracker.update(ms(2200), &[face(0.0, 0.0, SIZE)]), [first]);
+    for at in [1500, 2100, 3800] {
+        tracker.update(ms(at), &[]);
+    }
+    assert_eq!(tracker.drain_passages(), []);
+    // Lost for longer than a second, and found again.
+    assert_eq!(tracker.update(ms(3900), &[face(0.1 * SIZE, 0.0, SIZE)]), [first]);
+    for at in [5000, 6000, 7000] {
+        tracker.update(ms(at), &[]);
+    }
+    let gone = Passage::Ended { track: first, first: ms(0), last: ms(3900) };
+    assert_eq!(tracker.drain_passages(), [gone]);
+    assert_ne!(tracker.update(ms(7100), &[face(0.0, 0.0, SIZE)]), [first]);
+}
+
+#[test]
+fn a_lost_track_takes_no_face_from_one_that_is_seen() {
+    let mut tracker = tracker();
+    let ids = tracker.update(ms(0), &[face(0.0, 0.0, SIZE), face(2.0 * SIZE, 0.0, SIZE)]);
+    for at in [500, 1000, 1500, 2000] {
+        assert_eq!(tracker.update(ms(at), &[face((2.0 - at as f32 / 1000.0) * SIZE, 0.0, SIZE)]), ids[1..]);
+    }
+    // It stands where the lost one was.
+    assert_eq!(tracker.update(ms(2200), &[face(0.0, 0.0, SIZE)]), ids[1..]);
+}
+
+#[test]
+fn who_comes_where_somebody_left_is_somebody_else_if_the_size_says_so() {
+    let mut tracker = tracker();
+    let first = tracker.update(ms(0), &[face(0.0, 0.0, SIZE)]);
+    for at in [600, 1200] {
+        tracker.update(ms(at), &[]);
+    }
+    assert_ne!(tracker.update(ms(1400), &[face(0.0, 0.0, 1.6 * SIZE)]), first);
 }
 
 #[test]
@@ -132,7 +172,7 @@ fn nothing_survives_a_stall() {
     let first = tracker.update(ms(0), &[face(0.0, 0.0, SIZE)]);
     let second = tracker.update(ms(5001), &[face(0.0, 0.0, SIZE)]);
     assert_ne!(first, second);
-    assert_eq!(tracker.drain_retired(), first);
+    assert_eq!(ended(&mut tracker), first);
 }
 
 #[test]

@@ -83,6 +83,15 @@ pub(super) fn set_aside(path: &Path, bytes: Option<&[u8]>) -> io::Result<Option<
         // The power failed while it was being made.
         return std::fs::remove_file(path).map(|()| None);
     }
+    let kind = std::fs::symlink_metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        // A link, a pipe or a device has nothing in it to look into, and Landlock leaves no right to move one.
+        std::fs::remove_file(path)?;
+        return Ok(Some(format!(
+            "{} is not a queue file of this version, nor any file: it has been deleted",
+            path.display()
+        )));
+    }
     let aside = path.with_extension(DAMAGED);
     for old in std::fs::read_dir(path.parent().unwrap_or(Path::new(".")))? {
         let old = old?;

@@ -39,6 +39,15 @@ pub(super) struct Signed(
     pub(super) f64,
 );
 
+/// A length of time in seconds.
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Seconds(
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    pub(super) f64,
+);
+
 /// Rounds a distribution to thousandths that still sum to 1: all down, then those with the greatest remainder up.
 pub(super) fn apportion(distribution: &[f64]) -> Vec<Share> {
     let total: f64 = distribution.iter().sum();

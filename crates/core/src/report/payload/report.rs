@@ -9,12 +9,13 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use super::number::{tenths, thousandths};
+use super::number::{Share, tenths, thousandths};
 use super::{SCHEMA, Stamp};
 use crate::report::expression::Expression;
 use crate::report::observation::CameraState;
 use crate::report::policy::Policy;
-use crate::report::score::{ACTION_UNITS, EXPRESSION, VALENCE_AROUSAL, Vocabulary};
+use crate::report::reading::ReadingTimes;
+use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION, VALENCE_AROUSAL, Vocabulary};
 use crate::report::trigger::{Phase, TriggerEvent};
 
 /// A model in use.
@@ -49,6 +50,8 @@ pub struct Capabilities {
     pub valence_arousal: bool,
     /// The action units.
     pub action_units: Vec<String>,
+    /// The compound expressions.
+    pub compound: Vec<String>,
 }
 
 impl From<&Vocabulary> for Capabilities {
@@ -58,6 +61,7 @@ impl From<&Vocabulary> for Capabilities {
             expressions: labels(EXPRESSION).iter().filter_map(|label| label.parse().ok()).collect(),
             valence_arousal: vocabulary.head(VALENCE_AROUSAL).is_some(),
             action_units: labels(ACTION_UNITS).to_vec(),
+            compound: labels(COMPOUND).to_vec(),
         }
     }
 }
@@ -93,6 +97,24 @@ pub struct Latency {
     pub max: f64,
 }
 
+/// How often emotion was read of the faces that count and can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ReadingRate {
+    /// Readings of a face a second, on average.
+    #[serde(serialize_with = "thousandths")]
+    rate: f64,
+    /// Share of face-time with a reading younger than a second.
+    fresh: Share,
+}
+
+impl ReadingRate {
+    /// `None` if there was nobody to read.
+    #[must_use]
+    pub fn of(readings: &ReadingTimes) -> Option<Self> {
+        Some(Self { rate: readings.rate()?, fresh: Share(readings.freshness()?) })
+    }
+}
+
 /// The `health` message: how the daemon is. Rates and latencies are of the time since the last one; counters are of the
 /// run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -110,6 +132,11 @@ pub struct Health {
     /// Frames analysed a second.
     #[serde(serialize_with = "tenths")]
     pub fps: f64,
+    /// How often each face was read; null if there was none to read.
+    pub readings: Option<ReadingRate>,
+    /// Processor time of the process, in cores.
+    #[serde(serialize_with = "thousandths")]
+    pub cpu: f64,
     /// Milliseconds by stage; stages that did not run are left out.
     pub latency: BTreeMap<&'static str, Latency>,
     /// Frames captured or due but not analysed.

@@ -9,12 +9,15 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::number::{Share, Signed, apportion, thousandths};
+use super::visits::VisitsPayload;
 use super::{SCHEMA, Stamp};
 use crate::report::expression::Expression;
 use crate::report::observation::{CameraState, Skipped};
 use crate::report::policy::Suppressed;
-use crate::report::score::{ACTION_UNITS, EXPRESSION};
+use crate::report::reading::ReadingTimes;
+use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION};
 use crate::report::summary::{Faces, ScoreStatistics, ScoreSummary, Summary};
+use crate::report::visits::VisitSummary;
 
 /// What a device saw in one window of time.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -41,7 +44,9 @@ pub(super) struct SummaryPayload {
     /// Calm (-1) to excited (1).
     arousal: Option<SpreadPayload>,
     /// Mean activation of facial action units over face-seconds.
-    action_units: Option<ActionUnits>,
+    action_units: Option<ScoreMeans>,
+    /// Mean strength of each compound expression over face-seconds; null if they are not asked for.
+    compound: Option<ScoreMeans>,
     /// Why there is no emotion: nobody was there, the site forbids it, or too few people were there at once.
     suppressed: Option<SuppressedName>,
     /// How far the window is to be trusted.
@@ -81,6 +86,9 @@ struct FacesPayload {
     facing: Option<Share>,
     /// Faces that were counted but not classified, summed over the frames.
     skipped: Skipped,
+    /// Who came, left and looked.
+    #[serde(flatten)]
+    visits: VisitsPayload,
 }
 
 /// What the faces showed.
@@ -127,6 +135,26 @@ struct QualityPayload {
     observed: f64,
     /// Whether the wall clock was known to be synchronized when this was published.
     clock_synchronized: bool,
+    /// How often emotion was read of each face; null where there was none to read, or nothing is said of it.
+    readings: Option<ReadingsPayload>,
+}
+
+/// How often emotion was read of the faces that can be read.
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Readings")]
+struct ReadingsPayload {
+    /// Readings of all faces.
+    count: u64,
+    /// Readings of a face a second, on average.
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    rate: f64,
+    /// Share of face-time with a reading younger than a second.
+    fresh: Share,
+    /// The greatest age of a reading that stood for a face, seconds.
+    #[serde(serialize_with = "thousandths")]
+    #[schemars(range(min = 0))]
+    oldest: f64,
 }
 
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
@@ -138,11 +166,11 @@ enum SuppressedName {
     MinPeople,
 }
 
-/// Names and activations in the model's order.
+/// Names and means in the order of their head.
 #[derive(Clone, Debug, JsonSchema)]
-struct ActionUnits(#[schemars(with = "BTreeMap<String, Share>")] Vec<(String, Share)>);
+struct ScoreMeans(#[schemars(with = "BTreeMap<String, Share>")] Vec<(String, Share)>);
 
-impl Serialize for ActionUnits {
+impl Serialize for ScoreMeans {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, share)| (name, share)))
     }
@@ -164,11 +192,12 @@ impl SummaryPayload {
                 end: stamp.date(summary.end),
                 seconds: (summary.end - summary.start).as_secs_f64(),
             },
-            faces: summary.faces.as_ref().map(Into::into),
+            faces: summary.faces.as_ref().map(|faces| FacesPayload::new(faces, summary.visits.as_ref())),
             expression: scores.and_then(ExpressionPayload::of),
             valence: scores.and_then(|scores| scores.get("valence")).map(Into::into),
             arousal: scores.and_then(|scores| scores.get("arousal")).map(Into::into),
-            action_units: scores.and_then(ActionUnits::of),
+            action_units: scores.and_then(|scores| ScoreMeans::of(scores, ACTION_UNITS)),
+            compound: scores.and_then(|scores| ScoreMeans::of(scores, COMPOUND)),
             suppressed: summary.suppressed.map(|why| match why {
                 Suppressed::Nobody => SuppressedName::Nobody,
                 Suppressed::Site => SuppressedName::Site,
@@ -181,8 +210,22 @@ impl SummaryPayload {
                 corrupt: quality.corrupt,
                 observed: quality.observed.as_secs_f64(),
                 clock_synchronized: stamp.synchronized,
+                readings: quality.readings.and_then(ReadingsPayload::of),
             },
         }
+    }
+}
+
+impl ReadingsPayload {
+    /// `None` if there was nobody to read.
+    fn of(readings: ReadingTimes) -> Option<Self> {
+        let oldest = readings.oldest.as_secs_f64();
+        Some(Self {
+            count: readings.count,
+            rate: readings.rate()?,
+            fresh: Share(readings.freshness()?),
+            oldest,
+        })
     }
 }
 
@@ -207,19 +250,20 @@ impl ExpressionPayload {
     }
 }
 
-impl ActionUnits {
-    /// `None` if the model has no action units.
-    fn of(scores: &ScoreSummary) -> Option<Self> {
-        let (labels, statistics) = scores.head(ACTION_UNITS)?;
+impl ScoreMeans {
+    /// `None` if there is no such head.
+    fn of(scores: &ScoreSummary, head: &str) -> Option<Self> {
+        let (labels, statistics) = scores.head(head)?;
         let means = statistics.iter().map(|statistics| Share(statistics.mean));
         Some(Self(labels.iter().cloned().zip(means).collect()))
     }
 }
 
-impl From<&Faces> for FacesPayload {
-    fn from(faces: &Faces) -> Self {
+impl FacesPayload {
+    fn new(faces: &Faces, visits: Option<&VisitSummary>) -> Self {
         let Faces { mean, max, people, facing, skipped } = *faces;
-        Self { mean, max, people, facing: facing.map(Share), skipped }
+        let visits = visits.map(Into::into).unwrap_or_default();
+        Self { mean, max, people, facing: facing.map(Share), skipped, visits }
     }
 }
 

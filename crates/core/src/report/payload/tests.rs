@@ -9,9 +9,11 @@ use super::*;
 use crate::report::expression::Expression;
 use crate::report::observation::{CameraState, Skipped};
 use crate::report::policy::{Policy, Suppressed};
+use crate::report::reading::ReadingTimes;
 use crate::report::score::{ScoreHead, Vocabulary};
 use crate::report::summary::{Faces, Quality, ScoreStatistics, ScoreSummary};
 use crate::report::trigger::Phase;
+use crate::report::visits::{Times, VisitSummary};
 
 /// 2026-11-23T10:15:30Z, 100 s after the start.
 fn stamp() -> Stamp {
@@ -39,6 +41,15 @@ fn scores() -> ScoreSummary {
     ScoreSummary { vocabulary, statistics: (0..means.len()).map(statistics).collect(), ambiguous: 0.25 }
 }
 
+fn times(seconds: &[u64]) -> Times {
+    let mut histogram = [0; 6];
+    for second in seconds {
+        histogram[usize::from(*second >= 5) + usize::from(*second >= 15) + usize::from(*second >= 30)] += 1;
+    }
+    let total = Duration::from_secs(seconds.iter().sum());
+    Times { ended: seconds.len() as u32, total, histogram }
+}
+
 fn summary() -> Summary {
     Summary {
         start: Moment::from_secs(90),
@@ -50,6 +61,13 @@ fn summary() -> Summary {
             facing: Some(0.71),
             skipped: Skipped { small: 2, turned: 5 },
         }),
+        visits: Some(VisitSummary {
+            began: 2,
+            watchers: Some(1),
+            dwell: Some(times(&[2, 30])),
+            facing: Some(times(&[1, 7])),
+            longest: Some(Duration::from_millis(12_345)),
+        }),
         scores: Some(scores()),
         suppressed: None,
         quality: Quality {
@@ -58,6 +76,12 @@ fn summary() -> Summary {
             dropped: 1,
             corrupt: 0,
             observed: Duration::from_millis(9_800),
+            readings: Some(ReadingTimes {
+                count: 20,
+                readable: Duration::from_secs(16),
+                fresh: Duration::from_secs(12),
+                oldest: Duration::from_millis(1_204),
+            }),
         },
     }
 }
@@ -94,15 +118,18 @@ fn a_summary_on_the_wire() {
         concat!(
             r#"{"schema":1,"device":"hall","sequence":1,"boot":"b8c1","#,
             r#""window":{"start":"2026-11-23T10:15:20.000Z","end":"2026-11-23T10:15:30.000Z","seconds":10.0},"#,
-            r#""faces":{"mean":1.6,"max":3,"people":3,"facing":0.71,"skipped":{"small":2,"turned":5}},"#,
+            r#""faces":{"mean":1.6,"max":3,"people":3,"facing":0.71,"skipped":{"small":2,"turned":5},"#,
+            r#""visits":2,"watchers":1,"dwell":{"ended":2,"mean":16.0,"histogram":[1,0,0,1,0,0]},"#,
+            r#""facing_time":{"ended":2,"mean":4.0,"histogram":[1,1,0,0,0,0]},"attraction":0.25,"longest":12.345},"#,
             r#""expression":{"dominant":"happiness","#,
             r#""distribution":{"neutral":0.334,"happiness":0.533,"surprise":0.033,"sadness":0.05,"anger":0.03,"#,
             r#""disgust":0.02,"fear":0.0},"#,
             r#""intensity":{"neutral":0.7,"happiness":0.93,"surprise":0.2,"sadness":0.1,"anger":0.1,"disgust":0.1,"#,
             r#""fear":0.1},"ambiguous":0.25},"#,
             r#""valence":{"mean":0.44,"std":0.12},"arousal":{"mean":0.0,"std":0.07},"#,
-            r#""action_units":{"AU12":0.61,"AU1":0.2,"AU25":0.1},"suppressed":null,"#,
-            r#""quality":{"camera":"ok","frames":50,"dropped":1,"corrupt":0,"observed":9.8,"clock_synchronized":true}}"#,
+            r#""action_units":{"AU12":0.61,"AU1":0.2,"AU25":0.1},"compound":null,"suppressed":null,"#,
+            r#""quality":{"camera":"ok","frames":50,"dropped":1,"corrupt":0,"observed":9.8,"clock_synchronized":true,"#,
+            r#""readings":{"count":20,"rate":1.25,"fresh":0.75,"oldest":1.204}}}"#,
         )
     );
     check(&parse(&message)).unwrap();
@@ -111,7 +138,7 @@ fn a_summary_on_the_wire() {
 #[test]
 fn every_kind_of_summary_is_valid_and_a_broken_one_is_not() {
     let bare = Summary { scores: None, suppressed: Some(Suppressed::MinPeople), ..summary() };
-    let mut lost = Summary { faces: None, suppressed: None, ..bare.clone() };
+    let mut lost = Summary { faces: None, visits: None, suppressed: None, ..bare.clone() };
     lost.quality.camera = CameraState::Lost;
     let mut encoder = encoder();
     for (sequence, (summary, suppressed)) in
@@ -131,6 +158,8 @@ fn every_kind_of_summary_is_valid_and_a_broken_one_is_not() {
         ("/expression/intensity/happiness", json!(1.1)),
         ("/valence/mean", json!(-1.1)),
         ("/faces/max", json!(-1)),
+        ("/faces/dwell/histogram", json!([0, 0, 0])),
+        ("/faces/attraction", json!(1.5)),
         ("/suppressed", json!("other")),
     ] {
         let mut value = good.clone();
@@ -164,6 +193,7 @@ fn an_event_on_the_wire() {
         value: Some(0.612_34),
         lasted: Duration::from_millis(2_040),
         published: true,
+        active: true,
     };
     let message = encoder().event(&event, &stamp());
     assert_eq!(message.topic, Topic::Event("smile".to_owned()));
@@ -191,7 +221,7 @@ fn info_and_health_carry_the_envelope() {
     );
     assert_eq!(
         value["privacy"],
-        json!({"emotion": true, "facing": true, "min_people": 1, "legal_basis": null, "notice": "Faces."})
+        json!({"emotion": true, "facing": true, "watchers": true, "min_people": 1, "legal_basis": null, "notice": "Faces."})
     );
     assert_eq!(value["capabilities"]["action_units"], json!(["AU12", "AU1", "AU25"]));
 
@@ -201,6 +231,8 @@ fn info_and_health_carry_the_envelope() {
         camera: CameraState::Ok,
         captured_fps: 29.97,
         fps: 5.0,
+        readings: ReadingRate::of(&summary().quality.readings.unwrap()),
+        cpu: 0.123_45,
         latency: [("detect", Latency { mean: 12.345, max: 40.0 })].into(),
         dropped: 1,
         corrupt: 2,
@@ -219,6 +251,7 @@ fn info_and_health_carry_the_envelope() {
         (&value["boot"], &value["uptime"], &value["temperature"]),
         (&json!("b8c1"), &json!(100.0), &Value::Null)
     );
+    assert_eq!((&value["readings"], &value["cpu"]), (&json!({"rate": 1.25, "fresh": 0.75}), &json!(0.123)));
     assert_eq!(value["latency"]["detect"], json!({"mean": 12.3, "max": 40.0}));
     assert_eq!(health.status_line(), "camera ok, 5.0 frames/s analysed, 4 messages waiting, 41 MiB");
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::Moment;
 use crate::report::observation::{FrameAnalysis, Observation, Skipped, TrackId};
 use crate::report::policy::Policy;
+use crate::report::reading::Reading;
 use crate::report::summary::{SummarySettings, Windows};
 use crate::report::trigger::{Level, Phase, Signal, Signals, TriggerSettings, Triggers};
 use crate::smooth::Smoother;
@@ -78,7 +79,8 @@ fn an_unheard_of_head_is_smoothed_averaged_and_watched() {
         let at = Moment::from_secs(second as u64);
         let reading = Scores::new(Arc::clone(&vocabulary), vec![0.0, 0.0, value, 0.25]);
         let scores = smoother.update(TrackId(1), at, &reading);
-        let faces = vec![Observation { track: TrackId(1), facing: true, scores: Some(scores) }];
+        let reading = Reading::At(at);
+        let faces = vec![Observation { track: TrackId(1), facing: true, scores: Some(scores), reading }];
         let analysis = FrameAnalysis { at, faces, skipped: Skipped::default() };
         windows.frame(&analysis);
         events.extend(triggers.update(at, &Signals::of(&analysis, &Policy::default())));

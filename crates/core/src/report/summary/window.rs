@@ -10,6 +10,7 @@ use super::{Faces, HeldFace, Quality, ScoreStatistics, ScoreSummary, Summary};
 use crate::moment::Moment;
 use crate::report::observation::{CameraState, Skipped, TrackId};
 use crate::report::policy::{Policy, Suppressed};
+use crate::report::reading::ReadingTimes;
 use crate::report::score::{EXPRESSION, Scores, Vocabulary};
 
 /// Not-ok states in the order in which a tie of their times is decided: the one that says most first.
@@ -22,6 +23,7 @@ pub(super) struct Window {
     pub(super) frames: u64,
     pub(super) dropped: u64,
     pub(super) corrupt: u64,
+    pub(super) readings: ReadingTimes,
     skipped: Skipped,
     observed: Duration,
     not_ok: [Duration; 3],
@@ -151,6 +153,7 @@ impl Window {
             _ if people == 0 => Some(Suppressed::Nobody),
             why => why,
         };
+        let readings = (suppressed.is_none() && !self.readings.readable.is_zero()).then_some(self.readings);
         let camera = if observed { CameraState::Ok } else { self.longest() };
         let faces = observed.then(|| Faces {
             mean: self.face_time.as_secs_f64() / self.observed.as_secs_f64(),
@@ -164,6 +167,7 @@ impl Window {
             start: self.start,
             end,
             faces,
+            visits: None,
             scores: self.scores.filter(|_| observed && suppressed.is_none()).map(ScoreSums::summarize),
             suppressed,
             quality: Quality {
@@ -172,6 +176,7 @@ impl Window {
                 dropped: self.dropped,
                 corrupt: self.corrupt,
                 observed: self.observed,
+                readings,
             },
         }
     }

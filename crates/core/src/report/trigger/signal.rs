@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::report::observation::FrameAnalysis;
 use crate::report::policy::Policy;
 use crate::report::score::{self, ScoreKind, Scores, Vocabulary};
+use crate::report::visits::{Staying, Visits};
 
 /// The name of a signal, as it stands in a config.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,6 +19,12 @@ pub enum Signal {
     Faces,
     /// `facing`.
     Facing,
+    /// `people`.
+    People,
+    /// `visit`: has no level; its starts and ends are those of each visit.
+    Visit,
+    /// `dwell`.
+    Dwell,
 }
 
 impl core::fmt::Display for Signal {
@@ -26,6 +33,9 @@ impl core::fmt::Display for Signal {
             Self::Score(name) => name,
             Self::Faces => "faces",
             Self::Facing => "facing",
+            Self::People => "people",
+            Self::Visit => "visit",
+            Self::Dwell => "dwell",
         })
     }
 }
@@ -37,6 +47,9 @@ impl core::str::FromStr for Signal {
         match name {
             "faces" => Ok(Self::Faces),
             "facing" => Ok(Self::Facing),
+            "people" => Ok(Self::People),
+            "visit" => Ok(Self::Visit),
+            "dwell" => Ok(Self::Dwell),
             score => score::check_signal(score).map(|()| Self::Score(score.to_owned())),
         }
     }
@@ -48,6 +61,10 @@ pub struct Signals {
     scores: Option<SceneScores>,
     faces: Option<f64>,
     facing: Option<f64>,
+    people: Option<f64>,
+    dwell: Option<f64>,
+    /// The visits under way that may be told of.
+    pub(super) staying: Vec<Staying>,
 }
 
 /// One number for each score of a vocabulary: what the faces of a frame show together.
@@ -103,6 +120,21 @@ impl Signals {
             },
             faces: Some(count as f64),
             facing: (policy.facing && count > 0).then(|| facing as f64 / count as f64),
+            ..Self::default()
+        }
+    }
+
+    /// The same with the visits under way after that frame.
+    #[must_use]
+    pub fn with_visits(self, visits: &Visits, policy: &Policy) -> Self {
+        let staying: Vec<Staying> = visits.staying().collect();
+        let enough = staying.len() as u64 >= u64::from(policy.min_people);
+        let longest = staying.iter().map(|visit| visit.dwell).max();
+        Self {
+            people: Some(staying.len() as f64),
+            dwell: longest.filter(|_| enough).map(|dwell| dwell.as_secs_f64()),
+            staying: staying.into_iter().filter(|visit| visit.company >= policy.min_people).collect(),
+            ..self
         }
     }
 
@@ -116,6 +148,8 @@ impl Signals {
             }
             Signal::Faces => self.faces,
             Signal::Facing => self.facing,
+            Signal::People | Signal::Visit => self.people,
+            Signal::Dwell => self.dwell,
         }
     }
 }

@@ -4,11 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::report::expression::Expression;
-use crate::report::observation::{FrameAnalysis, Observation, Skipped, TrackId};
+use crate::report::observation::{FrameAnalysis, Observation, Passage, Skipped, TrackId};
 use crate::report::policy::Policy;
+use crate::report::reading::Reading;
 use crate::report::score::{ScoreHead, Scores, Vocabulary};
+use crate::report::visits::Visits;
 
-const OPEN: Policy = Policy { emotion: true, facing: true, min_people: 1 };
+const OPEN: Policy = Policy { emotion: true, facing: true, watchers: true, min_people: 1 };
 
 fn ms(ms: u64) -> Moment {
     Moment::from_millis(ms)
@@ -35,7 +37,7 @@ fn analysis(happiness: &[f32]) -> FrameAnalysis {
     ]));
     let face = |&p: &f32| {
         let scores = Scores::new(Arc::clone(&vocabulary), vec![1.0 - p, p, p, -p, p]);
-        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores) }
+        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores), reading: Reading::No }
     };
     let faces = happiness.iter().map(face).collect();
     FrameAnalysis { at: ms(0), faces, skipped: Skipped::default() }
@@ -140,6 +142,76 @@ fn privacy_silences_emotion_and_leaves_the_count() {
         assert_eq!(signals.get(&Signal::Facing).is_some(), policy.facing);
     }
     assert!(Signals::of(&seen, &Policy { min_people: 2, ..OPEN }).get(&"valence".parse().unwrap()).is_some());
+}
+
+/// Visits by their tracks, after a frame that shows some of them.
+fn visited(visits: &mut Visits, at: u64, tracks: &[u64], policy: &Policy) -> Signals {
+    let face = |track: &u64| Observation {
+        track: TrackId(*track),
+        facing: true,
+        scores: None,
+        reading: Reading::No,
+    };
+    let faces = tracks.iter().map(face).collect();
+    let analysis = FrameAnalysis { at: ms(at), faces, skipped: Skipped::default() };
+    visits.frame(&analysis);
+    Signals::of(&analysis, policy).with_visits(visits, policy)
+}
+
+#[test]
+fn visits_start_and_end_one_by_one() {
+    let arrivals = TriggerSettings {
+        name: "door".to_owned(),
+        signal: Signal::Visit,
+        level: Level::Presence,
+        hold: Duration::from_secs(1),
+        cooldown: Duration::ZERO,
+        ..smile()
+    };
+    let company = Policy { min_people: 2, ..OPEN };
+    for (policy, alone) in [(OPEN, true), (company, false)] {
+        let mut triggers = Triggers::new(vec![arrivals.clone()], Duration::from_secs(2));
+        let mut visits = Visits::new(2, Duration::from_secs(2));
+        let mut events = Vec::new();
+        visits.passage(Passage::Began { track: TrackId(1), at: ms(0) });
+        for at in [0, 500, 1000] {
+            events.extend(triggers.update(ms(at), &visited(&mut visits, at, &[1], &policy)));
+        }
+        assert_eq!(events.len(), usize::from(alone), "{events:?}");
+        visits.passage(Passage::Began { track: TrackId(2), at: ms(1500) });
+        for at in [1500, 2000, 2500] {
+            let signals = visited(&mut visits, at, &[1, 2], &policy);
+            assert_eq!(signals.get(&Signal::Dwell).is_some(), alone || at > 1500);
+            events.extend(triggers.update(ms(at), &signals));
+        }
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[1].value, Some(2.0));
+        visits.passage(Passage::Ended { track: TrackId(1), first: ms(0), last: ms(2500) });
+        events.extend(triggers.update(ms(4000), &visited(&mut visits, 4000, &[2], &policy)));
+        let end = events.last().unwrap();
+        assert_eq!((end.phase, end.value, end.lasted), (Phase::End, Some(1.0), Duration::from_millis(2500)));
+        assert!(end.active, "one visit goes on");
+        // The camera is lost: whoever was there has left, as far as anybody knows.
+        let last = triggers.update(ms(5000), &Signals::none());
+        assert_eq!((last.len(), last[0].active), (1, false));
+    }
+}
+
+#[test]
+fn people_and_dwell_are_signals_with_levels() {
+    let mut visits = Visits::new(2, Duration::from_secs(2));
+    visits.passage(Passage::Began { track: TrackId(1), at: ms(0) });
+    let once = visited(&mut visits, 0, &[1], &OPEN);
+    assert_eq!((once.get(&Signal::People), once.get(&Signal::Dwell)), (Some(0.0), None));
+    let twice = visited(&mut visits, 1500, &[1], &OPEN);
+    assert_eq!((twice.get(&Signal::People), twice.get(&Signal::Dwell)), (Some(1.0), Some(1.5)));
+    // Missed for a moment, and still there.
+    let missed = visited(&mut visits, 2000, &[], &OPEN);
+    assert_eq!((missed.get(&Signal::People), missed.get(&Signal::Dwell)), (Some(1.0), Some(1.5)));
+    for name in ["people", "visit", "dwell", "compound.sadly_angry"] {
+        assert_eq!(name.parse::<Signal>().unwrap().to_string(), name);
+    }
+    assert!("compound.joyful".parse::<Signal>().is_err());
 }
 
 proptest! {
