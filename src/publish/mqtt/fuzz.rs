@@ -8,7 +8,8 @@ use std::time::Instant;
 use rumqttc::{Client, ConnAck, ConnectReturnCode, Event, MqttState, Packet, PubAck, Request};
 
 use super::inbox::{Inbox, refused};
-use super::session::{LARGEST_INCOMING, Refused, Reporter, SessionWorker, Shared};
+use super::refused::Refused;
+use super::session::{LARGEST_INCOMING, Reporter, SessionWorker, Shared};
 use crate::publish::home_assistant::announcer::Announcer;
 use crate::publish::home_assistant::withdrawal;
 use crate::publish::queue::Queue;
