@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use emotiond_core::report::trigger::Level;
 
 use crate::publish::settings::Broker;
 
