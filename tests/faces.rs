@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use emotiond::vision::detect::{self, FaceDetector};
+use emotiond::vision::detect::{self, CameraRange, FaceDetector as _};
 use emotiond::vision::emotion::{EmotionModel, Flip, TfliteEmotion};
 use emotiond_core::geometry::{Face, Point, Rect};
 use emotiond_core::report::score::Scores;
@@ -115,6 +115,30 @@ fn a_face_of_a_tenth_of_the_pictures_height_is_found() {
     assert_eq!(faces.len(), 1, "{faces:?}");
     let center = faces[0].bounds.center();
     assert!((365.0..405.0).contains(&center.x) && (225.0..265.0).contains(&center.y), "{center:?}");
+}
+
+/// Heads of the photograph, 25 pixels wide with what is around them, on a wall of 1280 × 720.
+#[test]
+fn a_hall_shows_faces_that_are_too_small_for_a_room() {
+    let mut hall = RgbImage::from_fn(1280, 720, |x, y| Rgb([90 + (x % 7) as u8, 100 + (y % 5) as u8, 110]));
+    let head = imageops::crop_imm(&astronaut(), 120, 20, 220, 220).to_image();
+    let head = imageops::resize(&head, 44, 44, FilterType::Triangle);
+    for place in 0..20 {
+        imageops::replace(&mut hall, &head, 30 + place % 10 * 123, 150 + place / 10 * 200);
+    }
+    let count = |range: CameraRange| {
+        let mut detector = range.open(models(), "emotiond-face").unwrap().0;
+        let first = detector.detect(&hall).unwrap().len();
+        // In turns it stays as many; a new picture is searched at once.
+        let later = (0..12).map(|_| detector.detect(&hall).unwrap().len()).all(|found| found == first);
+        assert!(later, "{range:?}");
+        let wall = RgbImage::from_pixel(1280, 720, Rgb([90, 100, 110]));
+        detector.restart();
+        assert_eq!(detector.detect(&wall).unwrap().len(), 0);
+        first
+    };
+    assert_eq!((count(CameraRange::Near), count(CameraRange::Room)), (0, 0));
+    assert!(count(CameraRange::Hall) >= 18, "{} of 20", count(CameraRange::Hall));
 }
 
 /// Rows of thick strokes and rings in light colours on a sky, blurred: what lettering is to a network of small input.

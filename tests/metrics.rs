@@ -164,7 +164,7 @@ fn prometheus_reads_what_the_documents_say() {
             found += usize::from(prometheus.query(&query, success)[0].is_object());
         }
     }
-    assert!(found >= 9, "only {found} queries of the dashboard find anything");
+    assert!(found >= 7, "only {found} queries of the dashboard find anything");
 
     daemon.signal("TERM");
     assert!(daemon.ended().success(), "{}", daemon.log());

@@ -80,6 +80,32 @@ def inline_buffers(content: bytes) -> bytes:
     return bytes(builder.Output())
 
 
+def resized(content: bytes, have: tuple[int, int], want: tuple[int, int]) -> bytes:
+    """A fully convolutional model for another size (width, height) of its input, with the same weights: every tensor
+    that is computed, and every size that is written down as a constant, in proportion. Sides have to stay whole."""
+    model = read_model(content)
+
+    def scaled(height: int, width: int) -> list[int]:
+        wide, tall = divmod(width * want[0], have[0]), divmod(height * want[1], have[1])
+        if wide[1] or tall[1]:
+            raise ValueError(f"a layer of {width} x {height} has no whole size at an input of {want[0]} x {want[1]}")
+        return [tall[0], wide[0]]
+
+    for tensor in model.subgraphs[0].tensors:
+        shape, stored = list(tensor.shape), model.buffers[tensor.buffer]
+        constant = stored.data is not None and len(stored.data)
+        if len(shape) == 4 and not constant:
+            tensor.shape = [shape[0], *scaled(*shape[1:3]), shape[3]]
+        elif shape == [2] and constant and tensor.type == schema.TensorType.INT32:
+            stored.data = np.array(scaled(*np.frombuffer(bytes(stored.data), np.int32)), np.int32).tobytes()
+    for i, buffer in enumerate(model.buffers):
+        model.buffers[i] = AlignedBuffer()
+        model.buffers[i].data = buffer.data
+    builder = flatbuffers.Builder(len(content) + 4096)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
 def operators(content: bytes) -> tuple[Counter, Counter]:
     """How often each operator occurs, and, apart, those that compute in floating point."""
     model = read_model(content)

@@ -8,8 +8,7 @@ pub mod mjpeg;
 pub mod turn;
 pub mod warp;
 
-use zeroize::Zeroize;
-
+use crate::host::wipe::wipe_all;
 use emotiond_core::Moment;
 
 /// How the bytes of a [`Frame`] encode its pixels (V4L2's names in the comments).
@@ -93,7 +92,7 @@ impl std::fmt::Debug for Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         // Faces must not outlive their use in freed memory, where a core dump or a bug elsewhere could show them.
-        self.bytes.zeroize();
+        wipe_all(&mut self.bytes);
     }
 }
 

@@ -71,6 +71,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     for path in &paths {
         match picture::read(path) {
             Ok(mut picture) => {
+                models.detector.restart();
                 let found = analyze(&mut models, &picture).or_exit(Code::Software)?;
                 let text = if arguments.json {
                     json(path, &picture, &found).or_exit(Code::Software)?

@@ -1,7 +1,7 @@
 //! `emotiond bench`: what every stage costs on this machine, and what the pipeline adds to its bare parts.
 //!
 //! All stages run in turn within one loop, so that whatever else the machine does hits them alike, and CPU time of
-//! this thread is counted, not time on the wall. What the machine can hold is measured in [`capacity`].
+//! this thread is counted, not time on the wall. What the machine can hold is measured in `capacity`.
 
 use std::time::Duration;
 
@@ -157,7 +157,10 @@ impl Bare {
             Ok(Network::load(Manifest::read(&path)?)?)
         };
         let emotion = settings.privacy.policy.emotion.then(|| network(&settings.models.emotion));
-        Ok(Self { detector: network(&settings.models.detector)?, emotion: emotion.transpose()? })
+        Ok(Self {
+            detector: network(&settings.models.range.manifest(&settings.models.detector))?,
+            emotion: emotion.transpose()?,
+        })
     }
 
     fn emotion(&mut self) -> anyhow::Result<()> {

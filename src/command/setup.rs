@@ -9,6 +9,7 @@ mod unit;
 
 use std::path::Path;
 
+use crate::capture::v4l2::csi;
 use crate::command::cli::SetupArgs;
 use crate::command::printable;
 use crate::config::{Overrides, Settings};
@@ -35,6 +36,9 @@ pub fn run(arguments: &SetupArgs) -> Result<(), Failure> {
     let text = answers.configuration().or_exit(Code::Software)?;
     let settings = Settings::parse(&text, &path, &Overrides::default()).or_exit(Code::Config)?;
     let kept = file::write(&path, &text, before).or_exit(Code::Config)?;
+    if answers.source == format!("stream:{}", csi::SOCKET) && unit::can_enable() {
+        unit::listen_for_the_camera();
+    }
     let mut said =
         format!("\nThe notice for the wall:\n\n  {}\n\n", settings.privacy.notice(settings.window));
     if let Some(kept) = kept {

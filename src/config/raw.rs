@@ -8,6 +8,7 @@ use emotiond_core::report::summary::SummarySettings;
 use serde::{Deserialize, Deserializer};
 
 use crate::publish::settings::MqttSettings;
+use crate::vision::detect::CameraRange;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +43,7 @@ pub(super) struct CameraTable {
     pub width: u32,
     pub height: u32,
     pub rate: f64,
+    pub range: CameraRange,
     pub cpu: Option<f64>,
     pub timeout: Span,
     pub format: Option<String>,
@@ -56,6 +58,7 @@ impl Default for CameraTable {
             width: 640,
             height: 480,
             rate: 5.0,
+            range: CameraRange::Room,
             cpu: None,
             timeout: Span(Duration::from_secs(5)),
             format: None,

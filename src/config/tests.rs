@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use emotiond_core::report::trigger::Level;
-
 use crate::publish::settings::Broker;
+use emotiond_core::report::trigger::Level;
 
 fn parse(text: &str) -> Result<Settings, ConfigError> {
     Settings::parse(text, Path::new("test.toml"), &Overrides::default())

@@ -63,6 +63,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         models: ModelSettings {
             directory: file.models.directory.map_or_else(models_directory, Ok)?,
             detector: detector(file.models.detector)?,
+            range: file.camera.range,
             emotion: file.models.emotion,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,

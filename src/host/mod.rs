@@ -1,4 +1,5 @@
-//! What everything above asks of the machine: its clocks, and its files, read within bounds.
+//! What everything above asks of the machine: its clocks, its files, read within bounds, and its memory, wiped.
 
 pub mod clock;
 pub mod file;
+pub mod wipe;

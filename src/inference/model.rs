@@ -171,7 +171,9 @@ impl Network {
     fn set_input(&self) -> Result<(), ModelError> {
         match &self.input {
             InputWriter::Float { elements, .. } => self.interpreter.copy(elements, 0),
-            InputWriter::Byte { elements, .. } => self.interpreter.copy(elements, 0),
+            InputWriter::Byte { elements, .. } | InputWriter::Flipped { elements, .. } => {
+                self.interpreter.copy(elements, 0)
+            }
         }
         .map_err(|e| self.failed(&e))
     }

@@ -3,6 +3,7 @@
 use zeroize::Zeroize as _;
 
 use super::manifest::{Color, NetworkInput};
+use crate::host::wipe::wipe;
 
 /// The affine quantization of an 8-bit tensor: `real = scale * (stored - zero_point)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +56,9 @@ pub(super) enum InputWriter {
     Float { color: Color, tables: Tables<f32>, elements: Vec<f32> },
     /// For `int8` and `uint8`; signed values by their bit pattern.
     Byte { color: Color, tables: Tables<u8>, elements: Vec<u8> },
+    /// For a network that takes packed RGB as it is: every element differs from its pixel in the same bits, none in
+    /// `uint8` and the sign in `int8`. Without a lookup, many are filled at once.
+    Flipped { bits: u8, elements: Vec<u8> },
 }
 
 /// The element that each of the 256 pixel values becomes, per channel in the tensor's order.
@@ -68,14 +72,18 @@ impl InputWriter {
             Element::Float32 => {
                 Self::Float { color, tables: tables(input, |real| real), elements: vec![0.0; length] }
             }
-            Element::Int8(q) => Self::Byte {
-                color,
-                tables: tables(input, |real| q.to_i8(real).cast_unsigned()),
-                elements: vec![0; length],
-            },
-            Element::UInt8(q) => {
-                Self::Byte { color, tables: tables(input, |real| q.to_u8(real)), elements: vec![0; length] }
+            Element::Int8(q) => {
+                Self::byte(color, tables(input, |real| q.to_i8(real).cast_unsigned()), length)
             }
+            Element::UInt8(q) => Self::byte(color, tables(input, |real| q.to_u8(real)), length),
+        }
+    }
+
+    fn byte(color: Color, tables: Tables<u8>, length: usize) -> Self {
+        let elements = vec![0; length];
+        match flipped(&tables).filter(|_| color == Color::Rgb) {
+            Some(bits) => Self::Flipped { bits, elements },
+            None => Self::Byte { color, tables, elements },
         }
     }
 
@@ -84,6 +92,9 @@ impl InputWriter {
         match self {
             Self::Float { color, tables, elements } => fill(*color, tables, rgb, elements),
             Self::Byte { color, tables, elements } => fill(*color, tables, rgb, elements),
+            Self::Flipped { bits, elements } => {
+                elements.iter_mut().zip(rgb).for_each(|(element, pixel)| *element = pixel ^ *bits);
+            }
         }
     }
 }
@@ -93,7 +104,7 @@ impl InputWriter {
     pub(super) fn wipe(&mut self) {
         match self {
             Self::Float { elements, .. } => elements.as_mut_slice().zeroize(),
-            Self::Byte { elements, .. } => elements.as_mut_slice().zeroize(),
+            Self::Byte { elements, .. } | Self::Flipped { elements, .. } => wipe(elements),
         }
     }
 }
@@ -106,6 +117,13 @@ fn tables<T: Copy + Default>(input: &NetworkInput, store: impl Fn(f32) -> T) -> 
             std::array::from_fn(|pixel| store((pixel as f32 - mean) / std))
         })
         .collect()
+}
+
+/// The bits in which every element differs from its pixel, if they are always the same.
+fn flipped(tables: &[[u8; 256]]) -> Option<u8> {
+    let bits = tables.first()?[0];
+    let same = |table: &[u8; 256]| (0..=255).all(|pixel: u8| table[pixel as usize] == pixel ^ bits);
+    tables.iter().all(same).then_some(bits)
 }
 
 fn fill<T: Copy>(color: Color, tables: &[[T; 256]], rgb: &[u8], elements: &mut [T]) {
@@ -169,6 +187,26 @@ mod tests {
             prop_assert_eq!(&elements[..3], &[(b - mean) / std, g / std, (r - 1.0) / std]);
             prop_assert_eq!(&elements[189..], &elements[..3]);
         }
+    }
+
+    #[test]
+    fn pixels_that_are_taken_as_they_are_need_no_table_and_become_what_it_says() {
+        let rgb: Vec<u8> = (0..=255).cycle().take(16 * 16 * 3).collect();
+        let filled = |mean: f32, std: f32, scale: f32, zero_point: i32| {
+            let input =
+                NetworkInput { width: 16, height: 16, color: Color::Rgb, mean: vec![mean], std: vec![std] };
+            let mut writer = InputWriter::new(&input, Element::Int8(Quantization { scale, zero_point }));
+            writer.fill(&rgb);
+            let table = tables(&input, |real| Quantization { scale, zero_point }.to_i8(real).cast_unsigned());
+            let expected: Vec<u8> = rgb.iter().map(|pixel| table[0][*pixel as usize]).collect();
+            match writer {
+                InputWriter::Flipped { elements, .. } => (true, elements == expected),
+                InputWriter::Byte { elements, .. } => (false, elements == expected),
+                InputWriter::Float { .. } => (false, false),
+            }
+        };
+        assert_eq!(filled(0.0, 1.0, 1.0, -128), (true, true));
+        assert_eq!(filled(127.5, 127.5, 1.0 / 127.5, -1), (false, true), "127 and 128 are two steps apart");
     }
 
     #[test]

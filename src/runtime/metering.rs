@@ -7,8 +7,8 @@ use emotiond_core::report::payload::Health;
 use serde_json::Value;
 
 use super::status::Totals;
-use crate::publish::metrics::{Board, LastWindow, MetricsListener, Snapshot, StageHistogram};
 use crate::publish::Counters;
+use crate::publish::metrics::{Board, LastWindow, MetricsListener, Snapshot, StageHistogram};
 use crate::vision::StageTimes;
 
 /// The board, who shows it, and what is on it besides the counters. Outlives a reload of the configuration.

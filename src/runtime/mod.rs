@@ -16,7 +16,6 @@ mod watchdog;
 
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
-use crate::publish::metrics;
 use crate::publish;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
@@ -34,7 +33,7 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     let supervisor = Supervisor::from_environment();
     let mut settings = load()?;
     settings.mqtt.listener = listener(&settings)?;
-    let metrics = settings.metrics.map(metrics::listen).transpose().or_exit(Code::Config)?;
+    let metrics = settings.metrics.map(publish::metrics::listen).transpose().or_exit(Code::Config)?;
     // Before there is another thread, which would not be confined.
     let confinement = sandbox::confine(access(&settings));
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;

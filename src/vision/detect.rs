@@ -1,12 +1,15 @@
 //! Face detection.
 
 pub mod nms;
+mod tiles;
 pub mod yunet;
 
 use std::path::Path;
 
 use image::RgbImage;
+use serde::Deserialize;
 
+use tiles::Tiles;
 pub use yunet::Yunet;
 
 use crate::inference::ModelError;
@@ -21,8 +24,58 @@ pub trait FaceDetector: Send {
     /// If the network cannot be run.
     fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>>;
 
+    /// Says that the next picture does not continue the last one: another photograph, or a camera that was away.
+    fn restart(&mut self) {}
+
     /// Forgets what is left in memory of the last picture, for which the network runs once more.
     fn scrub(&mut self) {}
+}
+
+/// How far away faces are: the configuration's `camera.range`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum CameraRange {
+    /// Somebody before the camera: the detector's smaller file, whose manifest has `-near` at the end of its name.
+    Near,
+    /// A room: the whole picture, once.
+    #[default]
+    Room,
+    /// A hall or a classroom: parts of the picture as well, in turns.
+    Hall,
+}
+
+impl CameraRange {
+    /// The word in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Near => "near",
+            Self::Room => "room",
+            Self::Hall => "hall",
+        }
+    }
+
+    /// The manifest's name or path for this range, from the configured one.
+    #[must_use]
+    pub fn manifest(self, name: &str) -> String {
+        match self {
+            Self::Near => format!("{}-near", name.strip_suffix(".toml").unwrap_or(name)),
+            Self::Room | Self::Hall => name.to_owned(),
+        }
+    }
+
+    /// The detector for this range, opened by its manifest's name or path, and its manifest.
+    ///
+    /// # Errors
+    /// See [`open`].
+    pub fn open(self, folder: &Path, name: &str) -> Result<(Box<dyn FaceDetector>, Manifest), ModelError> {
+        let detector = open(folder, &self.manifest(name))?;
+        let manifest = detector.manifest().clone();
+        Ok(match self {
+            Self::Near | Self::Room => (Box::new(detector), manifest),
+            Self::Hall => (Box::new(Tiles::new(detector)), manifest),
+        })
+    }
 }
 
 /// Opens the detector that a manifest describes, by the manifest's name in `folder` or by its path.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use image::RgbImage;
-use zeroize::Zeroize as _;
 
 use crate::capture::frame::warp::{Cropper, Square};
+use crate::host::wipe::wipe;
 use crate::inference::manifest::{Align, Crop, Head, Manifest, Task};
 use crate::inference::{ModelError, Network};
 use emotiond_core::geometry::{Face, FaceFrame, Point};
@@ -116,7 +116,7 @@ impl EmotionModel for TfliteEmotion {
             mirror(&mut self.pixels, input.width as usize);
         }
         let run = self.network.run(&self.pixels);
-        self.pixels.as_mut_slice().zeroize();
+        wipe(&mut self.pixels);
         run.context("failed to read the emotion of a face")?;
         for (index, output) in self.outputs.iter_mut().enumerate() {
             self.network.read(index, output)?;

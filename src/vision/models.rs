@@ -3,7 +3,7 @@
 use crate::inference::ModelError;
 use crate::inference::manifest::Manifest;
 pub use crate::inference::manifest::locate as manifest_path;
-use crate::vision::detect::{self, FaceDetector};
+use crate::vision::detect::{CameraRange, FaceDetector};
 use crate::vision::emotion::{EmotionModel, TfliteEmotion};
 use emotiond_core::report::payload::ModelInfo;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ pub struct ModelSettings {
     pub directory: PathBuf,
     /// Face detector: a manifest's name or path.
     pub detector: String,
+    /// How far away faces are.
+    pub range: CameraRange,
     /// Emotion model: a manifest's name or path.
     pub emotion: String,
 }
@@ -35,8 +37,8 @@ pub struct Models {
 /// Names the file and the remedy.
 pub fn open(settings: &ModelSettings, emotion: bool) -> Result<Models, ModelError> {
     let folder = &settings.directory;
-    let detector = detect::open(folder, &settings.detector)?;
-    let mut info = vec![describe(detector.manifest())];
+    let (detector, manifest) = settings.range.open(folder, &settings.detector)?;
+    let mut info = vec![describe(&manifest)];
     let emotion: Option<Box<dyn EmotionModel>> = if emotion {
         let model = TfliteEmotion::load(&manifest_path(folder, &settings.emotion))?;
         info.push(describe(model.manifest()));
@@ -44,7 +46,7 @@ pub fn open(settings: &ModelSettings, emotion: bool) -> Result<Models, ModelErro
     } else {
         None
     };
-    Ok(Models { detector: Box::new(detector), emotion, info })
+    Ok(Models { detector, emotion, info })
 }
 
 fn describe(manifest: &Manifest) -> ModelInfo {

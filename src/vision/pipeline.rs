@@ -15,6 +15,7 @@ use crate::capture::Losses;
 use crate::capture::frame::Frame;
 use crate::capture::frame::decode::Decoder;
 use crate::capture::frame::luma::Luma;
+use crate::host;
 use crate::vision::detect::FaceDetector;
 use crate::vision::emotion::EmotionModel;
 use emotiond_core::Moment;
@@ -153,6 +154,7 @@ impl Vision {
         if state != CameraState::Ok {
             // Whoever is there when pictures come back may be somebody else.
             self.tracker.clear();
+            self.detector.restart();
             self.detector.scrub();
             self.reader.scrub();
             self.pass_on();
@@ -284,5 +286,5 @@ fn warn_of_silent(triggers: &[TriggerSettings], vocabulary: &Vocabulary) {
 
 /// Overwrites the pixels, so that no picture outlives its analysis.
 fn wipe(picture: &mut RgbImage) {
-    zeroize::Zeroize::zeroize(&mut **picture);
+    host::wipe::wipe(picture);
 }

@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 11] = [
     &["capture"],
     &["inference"],
     &["vision"],
-    &["publish", "metrics"],
+    &["publish"],
     &["config"],
     &["sandbox"],
     &["runtime"],

@@ -17,13 +17,13 @@ mount -t tmpfs -o mode=755 tmpfs run
 mkdir -p tmp/w
 mount --bind "$share" tmp/w
 # The system's own units are neither wanted nor quickly read: the package's, and targets.
-mkdir /tmp/units.$$
-mount -t tmpfs units /tmp/units.$$
-cp usr/lib/systemd/system/emotiond* /tmp/units.$$
+mkdir tmp/units
+mount -t tmpfs units tmp/units
+cp usr/lib/systemd/system/emotiond* tmp/units
 for unit in basic sysinit shutdown umount multi-user network-online time-sync sockets; do
-  printf '[Unit]\nDefaultDependencies=no\n' > /tmp/units.$$/$unit.target
+  printf '[Unit]\nDefaultDependencies=no\n' > tmp/units/$unit.target
 done
-mount --bind /tmp/units.$$ usr/lib/systemd/system
+mount --bind tmp/units usr/lib/systemd/system
 mount -t tmpfs units usr/lib/systemd/system-generators
 cp "$share/driver.service" etc/systemd/system/
 for drop_in in emotiond.service emotiond-rpicam@.service; do

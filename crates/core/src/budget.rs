@@ -3,7 +3,7 @@
 //! Two bounds hold. The frame rate: decoding, detection and readings together are done before the next frame is due.
 //! And the processor time of the whole process, if it is bounded: a credit that grows by so many cores a second and
 //! falls by what was used. While it is short, first fewer faces are read, down to one a frame; then frames are left
-//! until the credit is back. Over any time, the process uses no more than its cores, [`BURST`] of them and one frame.
+//! until the credit is back. Over any time, the process uses no more than its cores, `BURST` of them and one frame.
 
 use core::time::Duration;
 

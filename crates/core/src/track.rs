@@ -9,7 +9,7 @@
 //! There are two stages, as in `ByteTrack` (arXiv 2110.06864): faces go to the tracks that were seen a moment ago; those
 //! that are left may continue a track that has been lost for longer (behind somebody, turned away, not detected), if
 //! place and size fit closely. Place, size and motion are all that is compared, never what a face looks like.
-//! `docs/decisions/0011-visits.md` has what this was measured to do.
+//! `docs/decisions/0013-visits.md` has what this was measured to do.
 
 mod motion;
 

@@ -77,6 +77,21 @@ def evaluate(args: argparse.Namespace) -> None:
                   f"YuNet-n at the picture's own size (each: {each})", flush=True)
 
 
+def ranges(args: argparse.Namespace) -> None:
+    from . import sets
+    from .ranges import composed, hall, recall
+    from .runtime import Detector
+
+    room, near = Detector(args.model), Detector(args.model.with_stem(f"{args.model.stem}-near"))
+    scenes = sets.scenes(args.data)
+    print("| face, pixels | faces | near | room | hall |\n|---|---|---|---|---|")
+    for side in args.sides:
+        pictures = composed(scenes, side, args.pictures, seed=side)
+        found = (recall(detect, pictures) for detect in (near.detect, room.detect, hall(room)))
+        cells = " | ".join(f"{share:.2f}, {others:.1f}" for share, others in found)
+        print(f"| {side} | {sum(len(boxes) for _, boxes in pictures)} | {cells} |", flush=True)
+
+
 def golden(args: argparse.Namespace) -> None:
     from .golden import lines
     from .runtime import Detector
@@ -117,6 +132,9 @@ def main() -> None:
     made.add_argument("--float", type=Path, help="an ONNX file or a checkpoint of train, measured in float beside the file")
     made.add_argument("--points", action="store_true", help="the five points as well")
     made.add_argument("--scores", type=float, nargs="+", default=[0.5, 0.6, 0.7])
+    made = command(ranges, "data", "model", text="what near, room and hall find in pictures of 1280 x 720 composed of faces")
+    made.add_argument("--sides", type=int, nargs="+", default=[12, 14, 16, 20, 24, 32, 48, 64, 96, 160])
+    made.add_argument("--pictures", type=int, default=10, help="for each size")
     made = command(golden, "model", text="what the file sees in pictures, for the program's tests")
     made.add_argument("--picture", type=Path, nargs="+", required=True)
     made.add_argument("--plain", action="store_true", help="without their mirror images")

@@ -76,10 +76,10 @@ def located(work: Path, name: str, images) -> np.ndarray:
     path = work / f"{name}-located.npy"
     if not path.exists():
         detector = Detector(DETECTOR)
-        np.save(path, np.stack([locate(detector, image, name) for image in images]))
-    faces = np.load(path)
-    print(f"{name}: {len(faces)} faces, of which the detector sees {faces[:, -1].mean():.4f}", flush=True)
-    return faces
+        faces = np.stack([locate(detector, image, name) for image in images])
+        print(f"{name}: {len(faces)} faces, of which the detector sees {faces[:, -1].mean():.4f}", flush=True)
+        np.save(path, faces)
+    return np.load(path)
 
 
 def cut(image: np.ndarray, face: np.ndarray, scale: float = CROP_SCALE * CACHE_MARGIN, offset=CROP_OFFSET) -> np.ndarray:

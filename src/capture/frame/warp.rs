@@ -6,8 +6,8 @@ use fast_image_resize::images::{TypedCroppedImageMut, TypedImage, TypedImageRef}
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
-use zeroize::Zeroize as _;
 
+use crate::host::wipe::wipe;
 use emotiond_core::geometry::{Face, Point, Rect};
 
 /// Fits a whole picture into a network's input, keeping its aspect ratio, with black bars on two sides.
@@ -19,6 +19,9 @@ pub struct Letterbox {
     filled: Option<(u32, u32)>,
     resizer: Resizer,
 }
+
+/// A part of a picture: left, top, width and height in its pixels.
+pub type Part = (u32, u32, u32, u32);
 
 /// Where a picture lies in its letterbox.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,17 +73,33 @@ impl Letterbox {
 
     /// Fits a picture in; [`Letterbox::pixels`] then holds it.
     pub fn fit(&mut self, picture: &RgbImage) -> Fit {
-        let (fit, size) = Fit::new(picture.dimensions(), (self.width, self.height));
+        self.fit_part(picture, (0, 0, picture.width(), picture.height()))
+    }
+
+    /// Fits a part of a picture in.
+    ///
+    /// # Panics
+    /// If the part reaches out of the picture.
+    pub fn fit_part(&mut self, picture: &RgbImage, (left, top, width, height): Part) -> Fit {
+        let (mut fit, size) = Fit::new((width, height), (self.width, self.height));
         if self.filled != Some(size) {
             self.pixels.fill(0);
             self.filled = Some(size);
         }
-        if picture.width() == 0 || picture.height() == 0 {
+        if width == 0 || height == 0 {
             return fit;
         }
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
+            left.into(),
+            top.into(),
+            width.into(),
+            height.into(),
+        );
         let target = (fit.offset.x as u32, fit.offset.y as u32, size.0, size.1);
         resize(&mut self.resizer, picture, &options, (self.width, self.height), target, &mut self.pixels);
+        // From the part to the picture.
+        fit.offset.x -= left as f32 * fit.scale.x;
+        fit.offset.y -= top as f32 * fit.scale.y;
         fit
     }
 
@@ -92,7 +111,7 @@ impl Letterbox {
 
     /// Overwrites it with black.
     pub fn wipe(&mut self) {
-        self.pixels.as_mut_slice().zeroize();
+        wipe(&mut self.pixels);
     }
 }
 
@@ -174,7 +193,7 @@ impl Cropper {
             left if left <= 1.5 => sample::<1>(&patch, square, width, height, out),
             _ => sample::<2>(&patch, square, width, height, out),
         }
-        self.shrunk.zeroize();
+        wipe(&mut self.shrunk);
     }
 
     /// The region around a square, in blocks of `factor` × `factor` pixels.

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(super) const REMEDY: &str = "run `sudo systemctl enable --now emotiond-rpicam.socket` and write \
                                  source = \"stream:/run/emotiond/camera\" in the configuration, or use a USB (UVC) camera";
 
-/// The socket of [`REMEDY`].
+/// The socket of `REMEDY`.
 pub const SOCKET: &str = "/run/emotiond/camera";
 
 /// A camera port of a Raspberry Pi.

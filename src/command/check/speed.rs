@@ -32,7 +32,8 @@ fn opened(settings: &Settings) -> anyhow::Result<Finding> {
     };
     let names: Vec<_> = models.info.iter().map(named).collect();
     let (frame, face) = timed(&mut models)?;
-    Ok(judge(&names.join(", "), settings.camera.mode.rate, frame, face))
+    let names = format!("{}; range {}", names.join(", "), settings.models.range.name());
+    Ok(judge(&names, settings.camera.mode.rate, frame, face))
 }
 
 /// Median time that the detector takes for a frame and the emotion model for a face: of the processor, which is the same

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use super::answers::{self, Answers};
 use super::dialog::{Dialog, yes_or_no};
 use super::mdns;
+use crate::capture::v4l2::csi;
 use crate::capture::v4l2::list::{self, CameraList};
 use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::command::cli::SetupArgs;
@@ -122,6 +123,11 @@ fn cameras(list: &CameraList) -> Vec<Offer> {
             Offer { value: format!("v4l2:{}", path.display()), about: format!("{}, {choice}", camera.card) }
         })
         .collect();
+    // One program serves all ports.
+    offers.extend(list.camera_ports.first().map(|port| Offer {
+        value: format!("stream:{}", csi::SOCKET),
+        about: format!("the Raspberry Pi's own camera ({}), through emotiond-rpicam.socket", port.model),
+    }));
     if offers.is_empty() {
         let about = "no camera is here now; it is used once it is plugged in".to_owned();
         offers.push(Offer { value: "v4l2:/dev/video0".to_owned(), about });
@@ -174,6 +180,7 @@ mod tests {
     use super::*;
     use crate::capture::frame::PixelFormat;
     use crate::capture::v4l2::Choice;
+    use crate::capture::v4l2::csi::CameraPort;
     use crate::capture::v4l2::list::Camera;
 
     fn camera(path: &str, by_id: &[&str], usable: bool) -> Camera {
@@ -204,6 +211,11 @@ mod tests {
         ];
         let values: Vec<_> = cameras(&list).into_iter().map(|offer| offer.value).collect();
         assert_eq!(values, ["v4l2:/dev/v4l/by-id/usb-c920", "v4l2:/dev/video2"]);
+        list.devices.clear();
+        list.camera_ports = vec![CameraPort { path: "/dev/media1".into(), model: "rp1-cfe".to_owned() }];
+        let offers = cameras(&list);
+        assert_eq!(offers[0].value, "stream:/run/emotiond/camera");
+        assert!(offers.len() == 1 && offers[0].about.contains("rp1-cfe"));
     }
 
     #[test]

@@ -64,6 +64,17 @@ pub fn enable(unit: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes the Raspberry Pi's own camera available on its socket. What keeps it from that is said, and `check` says it too.
+pub fn listen_for_the_camera() {
+    let socket = "emotiond-rpicam.socket";
+    let enabled = Command::new("systemctl").args(["enable", "--now", socket]).stdin(Stdio::null()).status();
+    if !enabled.is_ok_and(|status| status.success()) {
+        log::warn!(
+            "systemctl enable --now {socket} failed; install the package rpicam-apps-lite and try it again"
+        );
+    }
+}
+
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -105,15 +105,15 @@ impl Announcer {
         let before = self.removed.len();
         let components = config.as_ref().and_then(|config| config["components"].as_object());
         let stale = self.remove_all_but_current(components);
-        let mut messages: Vec<_> =
-            stale.into_iter().map(|topic| Outgoing::state(topic, String::new())).collect();
-        if first {
-            messages.extend(self.announcement());
-        } else if self.removed.len() != before {
+        if !first {
+            if self.removed.len() == before {
+                return Vec::new();
+            }
             // A broker that answers out of order: an announcement is under way.
             self.later = Some((now + DIGESTION, Later::Announcement));
         }
-        messages
+        let cleared = stale.into_iter().map(|topic| Outgoing::state(topic, String::new()));
+        cleared.chain(self.announcement().filter(|_| first)).collect()
     }
 
     /// Home Assistant says `online`: it has started.

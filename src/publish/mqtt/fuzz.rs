@@ -8,7 +8,8 @@ use std::time::Instant;
 use rumqttc::{Client, ConnAck, ConnectReturnCode, Event, MqttState, Packet, PubAck, Request};
 
 use super::inbox::{Inbox, refused};
-use super::session::{LARGEST_INCOMING, Refused, Reporter, SessionWorker, Shared};
+use super::refused::Refused;
+use super::session::{LARGEST_INCOMING, Reporter, SessionWorker, Shared};
 use crate::publish::home_assistant::announcer::Announcer;
 use crate::publish::home_assistant::withdrawal;
 use crate::publish::queue::Queue;
@@ -102,6 +103,7 @@ pub fn hostile_broker(client: &Client, requests: &mut dyn FnMut() -> Option<Requ
         status: true,
         refused: Refused::default(),
         subscriptions: Vec::new(),
+        answered: 0,
     };
     let mut reporter = Reporter::new("broker".into());
     let mut number = 0;

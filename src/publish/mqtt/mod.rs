@@ -5,6 +5,7 @@ mod diagnosis;
 pub mod fuzz;
 pub mod inbox;
 pub mod probe;
+mod refused;
 mod session;
 mod tls;
 pub mod watch;
@@ -26,7 +27,8 @@ use crate::publish::{Counters, Publisher};
 pub use diagnosis::Diagnosis;
 use emotiond_core::report::payload::Message;
 use inbox::{CommandSink, Inbox};
-use session::{LARGEST_MESSAGE, Refused, SessionWorker, Shared};
+use refused::Refused;
+use session::{LARGEST_MESSAGE, SessionWorker, Shared};
 
 /// The part of the time for closing that is left to the disk.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -114,6 +116,7 @@ impl MqttPublisher {
             status,
             refused: Refused::default(),
             subscriptions: Vec::new(),
+            answered: 0,
         };
         let thread = std::thread::Builder::new()
             .name("publisher".into())

@@ -8,12 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rumqttc::{
-    Client, ConnectionError, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish,
-    QoS, StateError, SubscribeFilter, SubscribeReasonCode, Transport,
+    Client, Event, LastWill, MqttOptions, NetworkOptions, Outgoing as Wire, Packet, Publish, QoS,
+    SubscribeFilter, SubscribeReasonCode, Transport,
 };
 
 use super::diagnosis::{ConnectFailure, Diagnosis, client_id, diagnose};
 use super::inbox::Inbox;
+use super::refused::Refused;
 use super::tls;
 use crate::publish::home_assistant::announcer::Announcer;
 use crate::publish::queue::disk_worker::QueueOwner;
@@ -174,40 +175,10 @@ pub(super) struct SessionWorker {
     pub refused: Refused,
     /// The packet ids of this connection's subscriptions, in the order of `Self::subscribe`.
     pub subscriptions: Vec<u16>,
+    /// How many of them the broker has answered.
+    pub answered: usize,
     pub address: Address,
     pub inbox: Option<Inbox>,
-}
-
-/// What a session does not subscribe to, because the one before ended over it.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Refused {
-    /// Home Assistant's topics.
-    home_assistant: bool,
-    /// Commands.
-    commands: bool,
-}
-
-impl Refused {
-    /// What the next session does without, after one that ended like this. A broker that closes the connection over a
-    /// subscription without rights is taken for one that may do so again, and so is a message that is too large to be
-    /// read, which may be retained and come again.
-    fn after(self, failure: &ConnectFailure, lasted: Option<Duration>) -> Self {
-        let ConnectFailure::Connection { error, .. } = failure else { return self };
-        let too_large = matches!(
-            &**error,
-            ConnectionError::MqttState(StateError::Deserialization(
-                rumqttc::Error::PayloadSizeLimitExceeded(_)
-            ))
-        );
-        match lasted {
-            // No session at all: nothing has been learned.
-            None => self,
-            Some(_) if too_large && self.home_assistant => Self { home_assistant: true, commands: true },
-            Some(_) if too_large => Self { home_assistant: true, ..self },
-            Some(lasted) if lasted < SETTLED => Self { home_assistant: !self.home_assistant, ..self },
-            Some(_) => Self::default(),
-        }
-    }
 }
 
 impl SessionWorker {
@@ -227,7 +198,8 @@ impl SessionWorker {
             self.shared.changed.notify_all();
             let Some(failure) = outcome.err().filter(|_| !stop) else { break };
             let lasted = settled.map(|since: Instant| since.elapsed());
-            self.refused = self.refused.after(&failure, lasted);
+            let answered = self.answered == self.subscriptions.len();
+            self.refused = self.refused.after(&failure, lasted.is_some(), answered);
             if lasted.is_some_and(|lasted| lasted >= SETTLED) {
                 backoff.reset();
             }
@@ -256,6 +228,7 @@ impl SessionWorker {
         // Until the broker accepts us, this thread alone holds the client.
         let mut client = Some(client);
         self.subscriptions.clear();
+        self.answered = 0;
         loop {
             let event = match connection.recv() {
                 Ok(Ok(event)) => event,
@@ -303,9 +276,11 @@ impl SessionWorker {
             }
             Event::Incoming(Packet::Publish(publish)) => self.receive(&publish),
             Event::Outgoing(Wire::Subscribe(packet)) => self.subscriptions.push(packet),
-            Event::Incoming(Packet::SubAck(ack))
-                if ack.return_codes.contains(&SubscribeReasonCode::Failure) =>
-            {
+            Event::Incoming(Packet::SubAck(ack)) => {
+                self.answered += 1;
+                if !ack.return_codes.contains(&SubscribeReasonCode::Failure) {
+                    return true;
+                }
                 let commands = self.inbox.is_some() && !self.refused.commands;
                 if commands && self.subscriptions.first() == Some(&ack.pkid) {
                     log::warn!(

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use image::RgbImage;
 
 use super::{FaceDetector, nms};
-use crate::capture::frame::warp::Letterbox;
+use crate::capture::frame::warp::{Letterbox, Part};
 use crate::inference::manifest::{Manifest, YunetDetector};
 use crate::inference::{ModelError, Network};
 use emotiond_core::geometry::{Face, Point, Rect};
@@ -76,9 +76,16 @@ impl Yunet {
     }
 }
 
-impl FaceDetector for Yunet {
-    fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
-        let fit = self.letterbox.fit(picture);
+impl Yunet {
+    /// The faces in a part of a picture, in the picture's pixels.
+    ///
+    /// # Errors
+    /// If the network cannot be run.
+    ///
+    /// # Panics
+    /// If the part reaches out of the picture.
+    pub(super) fn detect_part(&mut self, picture: &RgbImage, part: Part) -> anyhow::Result<Vec<Face>> {
+        let fit = self.letterbox.fit_part(picture, part);
         let run = self.network.run(self.letterbox.pixels());
         self.letterbox.wipe();
         run.context("failed to look for faces")?;
@@ -93,6 +100,12 @@ impl FaceDetector for Yunet {
             *face = fit.face_to_picture(face);
         }
         Ok(faces)
+    }
+}
+
+impl FaceDetector for Yunet {
+    fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
+        self.detect_part(picture, (0, 0, picture.width(), picture.height()))
     }
 
     fn scrub(&mut self) {

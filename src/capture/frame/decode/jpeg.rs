@@ -9,7 +9,6 @@
 
 use image::RgbImage;
 use image::metadata::Orientation;
-use zeroize::Zeroize;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -20,6 +19,7 @@ use super::{DecodeError, MAX_PIXELS, MAX_PIXELS_IN_SCANS};
 use crate::capture::frame::Frame;
 use crate::capture::frame::mjpeg::{self, Outline};
 use crate::exit::panics;
+use crate::host::wipe::wipe_all;
 
 /// More than the decoder reads ahead of what it has decoded (8 bytes), so that a whole frame never runs into the end, and
 /// too little to stand for a visible piece of a picture.
@@ -57,7 +57,7 @@ impl Scratch {
         self.copy.reserve(outline.end + STANDARD_HUFFMAN_TABLES.len() + PADDING.len());
         self.prepare(bytes, &outline);
         let result = self.decode_prepared(width, height, picture);
-        self.copy.zeroize();
+        wipe_all(&mut self.copy);
         result
     }
 
@@ -113,7 +113,7 @@ pub fn orientation(bytes: &[u8]) -> Orientation {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        self.copy.zeroize();
+        wipe_all(&mut self.copy);
     }
 }
 
