@@ -235,7 +235,7 @@ fn a_reload_goes_on_listening_and_listens_nowhere_else() {
     let victim = Victim::start("");
     let honest = Subscriber::new(victim.port, "emotiond/hall/#");
     victim.daemon.signal("HUP");
-    victim.daemon.line("the embedded broker listens on", 2);
+    victim.daemon.wait_line(&["configuration reloaded"]);
     victim.served(&honest);
     // Its socket has been there all the time: nobody is refused, and nobody could have taken the port.
     victim.serves_newcomers();

@@ -62,6 +62,8 @@ const MAP_SHADOW_STACK: c_long = 453;
 const FUTEX_WAKE: c_long = 454;
 const FUTEX_WAIT: c_long = 455;
 const FUTEX_REQUEUE: c_long = 456;
+/// Reads what the kernel told this process at its start, as `/proc/self/auxv` does: how rustix finds the vDSO.
+const PR_GET_AUXV: i32 = 0x4155_5856;
 const PR_SVE_GET_VL: i32 = 51;
 const PR_SME_GET_VL: i32 = 64;
 const NETLINK_PKTINFO: i32 = 3;
@@ -96,6 +98,7 @@ pub(super) const PRCTL: &[i32] = &[
     libc::PR_GET_NO_NEW_PRIVS,
     libc::PR_GET_SECCOMP,
     libc::PR_CAPBSET_READ,
+    PR_GET_AUXV,
     // How wide arm64's vectors are, which XNNPACK asks.
     PR_SVE_GET_VL,
     PR_SME_GET_VL,
