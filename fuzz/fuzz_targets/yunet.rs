@@ -10,7 +10,8 @@ fuzz_target!(|data: &[u8]| {
     let (numbers, _) = data.as_chunks::<4>();
     let numbers: Vec<f32> = numbers.iter().map(|four| f32::from_le_bytes(*four)).collect();
     let (columns, stride) = (usize::from(columns % 16) + 1, f32::from(1_u8 << (stride % 6 + 1)));
-    let least = f32::from(score) / 255.0;
+    // The range that a manifest may ask for.
+    let least = 0.01 + 0.98 * f32::from(score) / 255.0;
     let mut candidates = Vec::new();
     yunet::decode(&numbers, columns, stride, least, &mut candidates);
     let most = candidates.len();
