@@ -116,7 +116,7 @@ fn crowd(settings: &Settings, frame: &mut Frame, frames: u32, faces: usize) -> a
 }
 
 /// A face that looks into the camera, at its place among others.
-fn face(number: usize) -> Face {
+pub(super) fn face(number: usize) -> Face {
     let (side, step) = FACE;
     let (x, y) = ((number % 6) as f32 * step + 16.0, (number / 6) as f32 * step);
     let point = |across: f32, down: f32| Point { x: x + across * side, y: y + down * side };

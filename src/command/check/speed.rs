@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use image::RgbImage;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::table::Finding;
+use crate::command::capacity::face;
 use crate::config::Settings;
+use crate::host::clock::thread_time;
 use crate::vision::emotion::Flip;
 use crate::vision::models::{self, Models};
-use emotiond_core::geometry::{Face, Point, Rect};
 
 /// Runs of each network that are timed, and runs before them, in which caches fill and the processor wakes up.
 const RUNS: usize = 9;
@@ -42,25 +42,8 @@ fn timed(models: &mut Models) -> anyhow::Result<(Duration, Option<Duration>)> {
     let picture = RgbImage::from_pixel(640, 480, image::Rgb([128; 3]));
     let frame = median(|| models.detector.detect(&picture).map(drop))?;
     let Some(emotion) = models.emotion.as_mut() else { return Ok((frame, None)) };
-    let face = face();
+    let face = face(0);
     Ok((frame, Some(median(|| emotion.read(&picture, &face, Flip::Plain).map(drop))?)))
-}
-
-/// A face of 100 pixels in the middle of the picture.
-fn face() -> Face {
-    let point = |x, y| Point { x, y };
-    Face {
-        bounds: Rect { x: 270.0, y: 190.0, width: 100.0, height: 100.0 },
-        keypoints: [
-            point(300.0, 220.0),
-            point(340.0, 220.0),
-            point(320.0, 245.0),
-            point(320.0, 268.0),
-            point(275.0, 230.0),
-            point(365.0, 230.0),
-        ],
-        score: 1.0,
-    }
 }
 
 fn median(mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
@@ -74,11 +57,6 @@ fn median(mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Duratio
     }
     times.sort();
     Ok(times[RUNS / 2])
-}
-
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// One thread analyses: of each second, what the frames at `rate` a second leave is there for faces.
