@@ -14,6 +14,8 @@ mod systemd;
 mod vision_worker;
 mod watchdog;
 
+use std::net::SocketAddr;
+
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish;
@@ -102,23 +104,25 @@ fn reload(
         settings.mqtt.listener =
             running.mqtt.listener.clone().filter(|_| listen == running.mqtt.embedded_listen);
         if settings.mqtt.listener.is_none() {
-            let objection = format!(
-                "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"
-            );
-            return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
+            return Err(cannot_listen(listen));
         }
     }
     if let Some(listen) = settings.metrics.filter(|_| settings.metrics != running.metrics) {
-        let objection = format!(
-            "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"
-        );
-        return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
+        return Err(cannot_listen(listen));
     }
     if let Some(objection) = confinement.objection(&access(&settings)) {
         return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
     }
     let models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
     Ok((settings, models))
+}
+
+/// Why a reload is refused whose settings name a socket that was not opened at the start.
+fn cannot_listen(listen: SocketAddr) -> Failure {
+    let error = anyhow::anyhow!(
+        "the running process cannot begin to listen on {listen}: restart emotiond (systemctl restart emotiond)"
+    );
+    Failure { code: Code::Config, error }
 }
 
 /// What the daemon has to reach with these settings.
