@@ -101,6 +101,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             .listen
             .map(|text| address("metrics.listen", &text, "127.0.0.1:9464"))
             .transpose()?,
+        page: super::page::checked(file.page)?,
         triggers: super::triggers::checked(file.triggers)?,
         device,
         camera,
@@ -108,7 +109,7 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
     })
 }
 
-fn address(key: &str, text: &str, example: &str) -> Result<SocketAddr> {
+pub(super) fn address(key: &str, text: &str, example: &str) -> Result<SocketAddr> {
     text.parse()
         .with_context(|| format!("`{key}` is {text:?}; write an address and a port, for example {example:?}"))
 }
@@ -171,16 +172,7 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
 
 fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<MqttSettings> {
     let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
-    let credentials = match (mqtt.username, mqtt.password_file) {
-        (Some(username), Some(file)) => {
-            Some(Credentials { username, password: Password::read(&file).context("`mqtt.password_file`")? })
-        }
-        (None, None) => None,
-        (Some(_), None) => {
-            bail!("`mqtt.username` needs `mqtt.password_file`: a file that holds the password")
-        }
-        (None, Some(_)) => bail!("`mqtt.password_file` needs `mqtt.username`"),
-    };
+    let credentials = credentials("mqtt", mqtt.username, mqtt.password_file)?;
     let client = match (mqtt.client_certificate_file, mqtt.client_key_file) {
         (Some(certificate_file), Some(key_file)) => Some(ClientCertificate { certificate_file, key_file }),
         (None, None) => None,
@@ -240,6 +232,25 @@ fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<Mq
     settings.durable = durable.filter(|_| settings.broker != Broker::Embedded);
     settings.commands = mqtt.commands;
     Ok(settings)
+}
+
+/// The keys `username` and `password_file` of a table.
+pub(super) fn credentials(
+    table: &str,
+    username: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Option<Credentials>> {
+    match (username, file) {
+        (Some(username), Some(file)) => {
+            let password = Password::read(&file).with_context(|| format!("`{table}.password_file`"))?;
+            Ok(Some(Credentials { username, password }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => {
+            bail!("`{table}.username` needs `{table}.password_file`: a file that holds the password")
+        }
+        (None, Some(_)) => bail!("`{table}.password_file` needs `{table}.username`"),
+    }
 }
 
 /// Where summaries wait that the broker has not taken, and how many at most.

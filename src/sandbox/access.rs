@@ -52,6 +52,7 @@ impl Access {
         let mut files = vec![settings.path.clone(), PathBuf::from("/etc/resolv.conf")];
         files.extend(settings.mqtt.tls.ca_file.clone());
         files.extend(settings.password_file.clone());
+        files.extend(settings.page.iter().filter_map(|page| page.password_file.clone()));
         if let Some(client) = &settings.mqtt.tls.client {
             files.extend([client.certificate_file.clone(), client.key_file.clone()]);
         }
@@ -80,7 +81,7 @@ impl Access {
             access.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
             access.ports(settings);
         }
-        access.accept |= settings.metrics.is_some();
+        access.accept |= settings.metrics.is_some() || settings.page.is_some();
         access
     }
 
