@@ -21,7 +21,8 @@ const ACCOUNT: usize = 256;
 const SENTENCE: usize = 1000;
 
 pub(super) fn check(file: &raw::File) -> Result<()> {
-    let raw::File { device, camera, models, privacy, mqtt, home_assistant, metrics, page, triggers, .. } = file;
+    let raw::File { device, camera, models, privacy, mqtt, home_assistant, metrics, page, triggers, .. } =
+        file;
     for (key, text, most) in [
         ("device", device.as_deref(), NAME),
         ("camera.source", Some(&*camera.source), PATH),

@@ -49,7 +49,9 @@ pub(super) fn checked(page: PageTable) -> Result<Option<PageSettings>> {
 
 fn address_for_others(text: &str) -> Result<Url> {
     let error = || {
-        format!("`page.url` is {text:?}; write how others open the page, for example \"https://hall.example/\"")
+        format!(
+            "`page.url` is {text:?}; write how others open the page, for example \"https://hall.example/\""
+        )
     };
     let url = Url::parse(text).with_context(error)?;
     let plain = matches!(url.scheme(), "http" | "https")

@@ -61,17 +61,28 @@ mod tests {
     #[test]
     fn reads_what_browsers_and_prometheus_send() {
         let request =
-            Request::parse(b"GET /stream?x=1 HTTP/1.1\r\nHost: a:1\r\nACCEPT:  text/event-stream \r\n\r\n").unwrap();
+            Request::parse(b"GET /stream?x=1 HTTP/1.1\r\nHost: a:1\r\nACCEPT:  text/event-stream \r\n\r\n")
+                .unwrap();
         assert_eq!((request.head_only, request.path.as_str()), (false, "/stream"));
-        assert_eq!((request.header("host"), request.header("accept")), (Some("a:1"), Some("text/event-stream")));
+        assert_eq!(
+            (request.header("host"), request.header("accept")),
+            (Some("a:1"), Some("text/event-stream"))
+        );
         assert_eq!(request.header("origin"), None);
         assert!(Request::parse(b"HEAD / HTTP/1.0\r\n\r\n").unwrap().head_only);
     }
 
     #[test]
     fn refuses_what_is_no_request() {
-        for head in ["", "\r\n\r\n", "GET /", "GET  / HTTP/1.1", "GET / HTTP/2", "GET http://a/ HTTP/1.1", "GET / HTTP/1.1\r\nx"]
-        {
+        for head in [
+            "",
+            "\r\n\r\n",
+            "GET /",
+            "GET  / HTTP/1.1",
+            "GET / HTTP/2",
+            "GET http://a/ HTTP/1.1",
+            "GET / HTTP/1.1\r\nx",
+        ] {
             assert_eq!(Request::parse(head.as_bytes()), Err(Unreadable::Malformed), "{head:?}");
         }
         assert_eq!(Request::parse(b"GET /\xff HTTP/1.1\r\n\r\n"), Err(Unreadable::Malformed));

@@ -39,7 +39,10 @@ impl Access {
     /// Why nothing is shown to whoever sends this, if nothing is.
     pub fn refusal(&self, request: &Request) -> Option<Response> {
         let Some(host) = request.header("host") else {
-            return Some(Response::sentence("400 Bad Request", "the request names no host, or more than one"));
+            return Some(Response::sentence(
+                "400 Bad Request",
+                "the request names no host, or more than one",
+            ));
         };
         if self.guards_names && !self.knows(host) {
             let text = "this page is opened by the address of emotiond, http://127.0.0.1 with its port, and not by \
@@ -95,7 +98,8 @@ fn basic(credentials: &Credentials) -> String {
     let plain = format!("{}:{}", credentials.username, credentials.password.expose());
     let mut text = "Basic ".to_owned();
     for bytes in plain.as_bytes().chunks(3) {
-        let group = bytes.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - bytes.len()));
+        let group =
+            bytes.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - bytes.len()));
         for place in 0..4 {
             let digit = group >> (18 - 6 * place) & 63;
             text.push(if place > bytes.len() { '=' } else { char::from(DIGITS[digit as usize]) });

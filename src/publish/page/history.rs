@@ -15,6 +15,7 @@ const POINT: f64 = 10.0;
 #[derive(Debug, Default)]
 pub(super) struct History(VecDeque<Point>);
 
+/// A stretch of time: one window, or several short ones.
 #[derive(Debug)]
 struct Point {
     /// When its last window closed.
@@ -24,6 +25,11 @@ struct Point {
     valence: Mean,
     arousal: Mean,
     facing: Mean,
+    visits: Option<f64>,
+    watchers: Option<f64>,
+    ended: Option<f64>,
+    dwell: Mean,
+    facing_time: Mean,
 }
 
 /// A mean over windows that have the value.
@@ -34,52 +40,119 @@ struct Mean {
 }
 
 impl Mean {
-    fn add(&mut self, value: &Value, seconds: f64) {
+    fn add(&mut self, value: &Value, weight: f64) {
         if let Some(value) = value.as_f64() {
-            self.sum += value * seconds;
-            self.weight += seconds;
+            self.sum += value * weight;
+            self.weight += weight;
         }
     }
 
     fn get(self) -> Option<f64> {
-        (self.weight > 0.0).then(|| (self.sum / self.weight * 1000.0).round() / 1000.0)
+        (self.weight > 0.0).then(|| thousandths(self.sum / self.weight))
     }
 }
 
-/// A point as it stands in the stream.
+/// A point as it stands in the stream; what is not known is left out.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct PointPayload {
     /// Seconds since it ended.
     ago: u64,
     /// Seconds that it covers.
     seconds: f64,
-    /// Most people at once; null if nothing was observed.
+    /// Most people at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
     people: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     valence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     arousal: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     facing: Option<f64>,
+    /// Visits that began, those whose facing time reached a second, and those that ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visits: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watchers: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<f64>,
+    /// Of those that ended: seconds, mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dwell: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facing_time: Option<f64>,
+}
+
+impl Point {
+    fn new(at: Instant) -> Self {
+        let [valence, arousal, facing, dwell, facing_time] = [Mean::default(); 5];
+        let [people, visits, watchers, ended] = [None; 4];
+        Self {
+            at,
+            seconds: 0.0,
+            people,
+            valence,
+            arousal,
+            facing,
+            visits,
+            watchers,
+            ended,
+            dwell,
+            facing_time,
+        }
+    }
+
+    fn add(&mut self, summary: &Value, seconds: f64, at: Instant) {
+        self.at = at;
+        self.seconds += seconds;
+        let faces = &summary["faces"];
+        join(&mut self.people, &faces["max"], f64::max);
+        self.valence.add(&summary["valence"]["mean"], seconds);
+        self.arousal.add(&summary["arousal"]["mean"], seconds);
+        self.facing.add(&faces["facing"], seconds);
+        let sum = |a, b| a + b;
+        join(&mut self.visits, &faces["visits"], sum);
+        join(&mut self.watchers, &faces["watchers"], sum);
+        join(&mut self.ended, &faces["dwell"]["ended"], sum);
+        let ended = |key: &str| faces[key]["ended"].as_f64().unwrap_or_default();
+        self.dwell.add(&faces["dwell"]["mean"], ended("dwell"));
+        self.facing_time.add(&faces["facing_time"]["mean"], ended("facing_time"));
+    }
+
+    fn payload(&self, now: Instant) -> PointPayload {
+        PointPayload {
+            ago: now.duration_since(self.at).as_secs(),
+            seconds: thousandths(self.seconds),
+            people: self.people,
+            valence: self.valence.get(),
+            arousal: self.arousal.get(),
+            facing: self.facing.get(),
+            visits: self.visits,
+            watchers: self.watchers,
+            ended: self.ended,
+            dwell: self.dwell.get(),
+            facing_time: self.facing_time.get(),
+        }
+    }
+}
+
+fn join(sum: &mut Option<f64>, value: &Value, how: impl Fn(f64, f64) -> f64) {
+    if let Some(value) = value.as_f64() {
+        *sum = Some(sum.map_or(value, |before| how(before, value)));
+    }
+}
+
+fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 impl History {
     /// Takes a summary as it went on the wire.
     pub fn add(&mut self, summary: &Value, now: Instant) {
         let seconds = summary["window"]["seconds"].as_f64().unwrap_or_default();
-        let joins = self.0.back().is_some_and(|last| last.seconds + seconds <= POINT + 0.5);
-        if !joins {
-            let [valence, arousal, facing] = [Mean::default(); 3];
-            self.0.push_back(Point { at: now, seconds: 0.0, people: None, valence, arousal, facing });
+        if self.0.back().is_none_or(|last| last.seconds + seconds > POINT + 0.5) {
+            self.0.push_back(Point::new(now));
         }
-        let point = self.0.back_mut().expect("one was added if there was none");
-        point.at = now;
-        point.seconds += seconds;
-        let people = summary["faces"]["max"].as_f64();
-        point.people = match (point.people, people) {
-            (Some(before), Some(now)) => Some(before.max(now)),
-            (before, now) => before.or(now),
-        };
-        point.valence.add(&summary["valence"]["mean"], seconds);
-        point.arousal.add(&summary["arousal"]["mean"], seconds);
-        point.facing.add(&summary["faces"]["facing"], seconds);
+        self.0.back_mut().expect("one was added if there was none").add(summary, seconds, now);
         while self.0.front().is_some_and(|first| now.duration_since(first.at) > LENGTH) {
             self.0.pop_front();
         }
@@ -87,14 +160,52 @@ impl History {
 
     /// All points, the oldest first.
     pub fn points(&self, now: Instant) -> Vec<PointPayload> {
-        let point = |point: &Point| PointPayload {
-            ago: now.duration_since(point.at).as_secs(),
-            seconds: (point.seconds * 10.0).round() / 10.0,
-            people: point.people,
-            valence: point.valence.get(),
-            arousal: point.arousal.get(),
-            facing: point.facing.get(),
-        };
-        self.0.iter().map(point).filter(|point| point.ago <= LENGTH.as_secs()).collect()
+        let points = self.0.iter().map(|point| point.payload(now));
+        points.filter(|point| point.ago <= LENGTH.as_secs()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn window(seconds: f64, people: Option<u32>, valence: Option<f64>) -> Value {
+        let faces = people.map(|people| {
+            json!({"max": people, "facing": null, "visits": 1, "watchers": null,
+                "dwell": {"ended": people, "mean": f64::from(people)}, "facing_time": null})
+        });
+        json!({"window": {"seconds": seconds}, "faces": faces, "valence": valence.map(|mean| json!({"mean": mean}))})
+    }
+
+    #[test]
+    fn short_windows_become_points_and_what_was_withheld_is_not_there() {
+        let (mut history, start) = (History::default(), Instant::now());
+        let windows = [window(3.0, Some(1), None), window(3.0, None, None), window(3.0, Some(3), Some(0.5))];
+        for (second, window) in (0..).zip(windows.iter().chain([&window(10.0, None, None)])) {
+            history.add(window, start + Duration::from_secs(second));
+        }
+        let points = serde_json::to_value(history.points(start + Duration::from_secs(60))).unwrap();
+        assert_eq!(
+            points,
+            json!([{"ago": 58, "seconds": 9.0, "people": 3.0, "valence": 0.5, "visits": 2.0, "ended": 4.0, "dwell": 2.5},
+                {"ago": 57, "seconds": 10.0}])
+        );
+    }
+
+    #[test]
+    fn it_ends_an_hour_ago() {
+        let (mut history, start) = (History::default(), Instant::now());
+        for second in 0..8000 {
+            history.add(&window(1.0, Some(2), Some(0.25)), start + Duration::from_secs(second));
+        }
+        let points = history.points(start + Duration::from_secs(7999));
+        assert_eq!((points.len(), history.0.len()), (360, 360));
+        assert_eq!((points[0].ago, points[359].ago), (3590, 0));
+        assert!(history.points(start + Duration::from_secs(7999 + 3601)).is_empty());
+        // What a browser is sent at once: docs/numbers.md.
+        let text = serde_json::to_string(&points).unwrap();
+        assert!(text.len() < 64 * 1024, "{}", text.len());
     }
 }

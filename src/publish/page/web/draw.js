@@ -23,7 +23,7 @@ export function circumplex(svg, points) {
     [0, -88, "middle", "excited"], [0, 94, "middle", "calm"],
     [-96, -4, "start", "unpleasant"], [96, -4, "end", "pleasant"],
   ]) put(svg, "text", { x, y, "text-anchor": anchor }, text);
-  const places = points.filter((point) => point.valence !== null && point.arousal !== null)
+  const places = points.filter((point) => point.valence != null && point.arousal != null)
     .map((point) => [100 * point.valence, -100 * point.arousal]);
   if (places.length === 0) return;
   put(svg, "polyline", { class: "trail", points: places.join(" ") });
@@ -39,7 +39,7 @@ function pieces(points, key) {
   const found = [];
   let open = null;
   for (const point of points) {
-    if (point[key] === null) {
+    if (point[key] == null) {
       open = null;
     } else {
       if (open === null) found.push(open = []);
@@ -51,23 +51,26 @@ function pieces(points, key) {
 
 /** The last hour: people as steps from the bottom, valence and arousal as lines between -1 and 1. */
 export function chart(svg, points) {
-  const [left, right, top, bottom] = [34, 684, 12, 190];
+  const { width, height } = svg.getBoundingClientRect();
+  if (width === 0) return;
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const [left, right, top, bottom] = [28, width - 28, 10, height - 26];
   const x = (ago) => right - (right - left) * Math.min(ago, HOUR) / HOUR;
   const most = Math.max(4, ...points.map((point) => point.people ?? 0));
   const count = (people) => bottom - (bottom - top) * people / most;
   const score = (value) => bottom - (bottom - top) * (value + 1) / 2;
   svg.replaceChildren();
-  for (const minutes of [60, 45, 30, 15, 0]) {
+  for (const minutes of width < 500 ? [60, 30, 0] : [60, 45, 30, 15, 0]) {
     put(svg, "path", { class: "grid", d: `M${x(60 * minutes)} ${top}V${bottom}` });
     const text = minutes === 0 ? "now" : `${minutes} min ago`;
-    put(svg, "text", { x: x(60 * minutes), y: bottom + 18, "text-anchor": minutes === 60 ? "start" : "middle" }, text);
+    put(svg, "text", { x: x(60 * minutes), y: height - 6, "text-anchor": minutes === 60 ? "start" : "middle" }, text);
   }
   for (const value of [-1, 0, 1]) {
     put(svg, "path", { class: value === 0 ? "axis" : "grid", d: `M${left} ${score(value)}H${right}` });
-    put(svg, "text", { x: right + 8, y: score(value) + 4 }, value > 0 ? `+${value}` : value < 0 ? "−1" : "0");
+    put(svg, "text", { x: right + 6, y: score(value) + 4 }, value > 0 ? "+1" : value < 0 ? "−1" : "0");
   }
-  put(svg, "text", { x: left - 8, y: bottom + 4, "text-anchor": "end" }, "0");
-  put(svg, "text", { x: left - 8, y: top + 4, "text-anchor": "end" }, most);
+  put(svg, "text", { x: left - 6, y: bottom + 4, "text-anchor": "end" }, "0");
+  put(svg, "text", { x: left - 6, y: top + 4, "text-anchor": "end" }, most);
   for (const piece of pieces(points, "people")) {
     const steps = piece.map((point) => `V${count(point.people).toFixed(1)}H${x(point.ago).toFixed(1)}`);
     const begin = x(piece[0].ago + piece[0].seconds).toFixed(1);

@@ -31,7 +31,6 @@ let info = null;
 let summary = null;
 let summaryAt = 0; // performance.now() when its window closed
 let points = []; // { end, seconds, people, valence, arousal, facing }; `end` by performance.now()
-let visitsSeen = 0;
 let lastWindow = "";
 
 /** Rows of bars, one for each name; kept over updates so that widths can move and a reader is not interrupted. */
@@ -110,10 +109,6 @@ function showSummary() {
   text("dominant", summary?.expression?.dominant ?? "–");
   text("longest", number(faces?.longest, 0, "s"));
   text("visits-begun", faces ? String(faces.visits) : "–");
-  text("visits-seen", String(visitsSeen));
-  text("watchers", faces?.watchers == null ? "–" : String(faces.watchers));
-  if (faces?.dwell?.mean != null) text("dwell", number(faces.dwell.mean, 1, "s"));
-  if (faces?.facing_time?.mean != null) text("looked", number(faces.facing_time.mean, 1, "s"));
   const why = summary === null ? "" : faces ? WHY[summary.suppressed] ?? "" : "The camera sees nothing at the moment.";
   const { expressions, units } = labels();
   bars("expression-bars", expressions.map((name) => [name, summary?.expression?.distribution[name], name]), percent);
@@ -129,27 +124,45 @@ function showSummary() {
 
 /** Adds a window to the last hour; short windows are put together, as emotiond does. */
 function addPoint(message, end) {
-  const { seconds } = message.window;
-  const value = (score) => score?.mean ?? null;
+  const { window: { seconds }, faces, valence, arousal } = message;
+  const fresh = {
+    end, seconds, people: faces?.max, valence: valence?.mean, arousal: arousal?.mean, facing: faces?.facing,
+    visits: faces?.visits, watchers: faces?.watchers,
+    ended: faces?.dwell?.ended, dwell: faces?.dwell?.mean, facing_time: faces?.facing_time?.mean,
+  };
   const last = points.at(-1);
-  const mean = (before, now, weight) => before === null ? now : now === null ? before : before + (now - before) * weight;
-  const fresh = { end, seconds, people: message.faces?.max ?? null, valence: value(message.valence),
-    arousal: value(message.arousal), facing: message.faces?.facing ?? null };
-  if (last && last.seconds + seconds <= POINT) {
-    const weight = seconds / (last.seconds + seconds);
-    for (const key of ["valence", "arousal", "facing"]) last[key] = mean(last[key], fresh[key], weight);
-    last.people = last.people === null ? fresh.people : Math.max(last.people, fresh.people ?? 0);
-    last.end = end;
-    last.seconds += seconds;
-  } else {
+  if (!last || last.seconds + seconds > POINT) {
     points.push(fresh);
+    return;
   }
+  const both = (key, join) => last[key] == null ? fresh[key] : fresh[key] == null ? last[key] : join(last[key], fresh[key]);
+  const mean = (key, old, young) => both(key, (a, b) => (a * old + b * young) / (old + young));
+  const joined = { end, seconds: last.seconds + seconds, people: both("people", Math.max) };
+  for (const key of ["valence", "arousal", "facing"]) joined[key] = mean(key, last.seconds, seconds);
+  for (const key of ["dwell", "facing_time"]) joined[key] = mean(key, last.ended, fresh.ended);
+  for (const key of ["visits", "watchers", "ended"]) joined[key] = both(key, (a, b) => a + b);
+  points[points.length - 1] = joined;
+}
+
+/** Sums and means over the visits of the last hour. */
+function showVisits() {
+  const known = (key) => points.filter((point) => point[key] != null);
+  const sum = (key) => known(key).reduce((sum, point) => sum + point[key], 0);
+  const mean = (key) => {
+    const ended = known(key).reduce((sum, point) => sum + point.ended, 0);
+    return ended ? known(key).reduce((sum, point) => sum + point.ended * point[key], 0) / ended : null;
+  };
+  text("visits-hour", known("visits").length ? String(sum("visits")) : "–");
+  text("watchers-hour", known("watchers").length ? String(sum("watchers")) : "–");
+  text("dwell", number(mean("dwell"), 1, "s"));
+  text("looked", number(mean("facing_time"), 1, "s"));
 }
 
 function drawHour() {
   const now = performance.now();
   points = points.filter((point) => now - point.end <= 1000 * HOUR);
   const aged = points.map((point) => ({ ...point, ago: (now - point.end) / 1000 }));
+  showVisits();
   chart(at("chart"), aged);
   const current = aged.filter((point) => point.ago < 600).slice(-TRAIL);
   circumplex(at("circumplex"), summary?.valence ? current : []);
@@ -157,7 +170,7 @@ function drawHour() {
   const rows = [];
   for (let minutes = 0; minutes < 60; minutes += 5) {
     const within = aged.filter((point) => point.ago >= 60 * minutes && point.ago < 60 * (minutes + 5));
-    const known = (key) => within.map((point) => point[key]).filter((value) => value !== null);
+    const known = (key) => within.map((point) => point[key]).filter((value) => value != null);
     const mean = (key, show) => {
       const values = known(key);
       return values.length ? show(values.reduce((sum, value) => sum + value, 0) / values.length) : "–";
@@ -185,8 +198,10 @@ function eventItem(event) {
   const time = document.createElement("time");
   time.dateTime = event.time;
   time.textContent = new Date(event.time).toLocaleTimeString();
-  const value = event.value === null ? "" : `, ${event.signal} ${event.value.toFixed(2)}`;
-  item.append(time, `${event.trigger} ${event.phase === "start" ? "begins" : "ends"} after ${event.seconds.toFixed(1)} s${value}`);
+  const counts = ["visit", "people", "faces"].includes(event.signal);
+  const name = event.signal === "visit" ? "people" : event.signal;
+  const value = event.value === null ? "" : `, ${name} ${counts ? event.value : event.value.toFixed(2)}`;
+  item.append(time, `${event.trigger}: ${event.phase} after ${event.seconds.toFixed(1)} s${value}`);
   return item;
 }
 
@@ -214,7 +229,6 @@ function takeSummary(message) {
   const window = `${message.boot} ${message.sequence}`;
   summary = message;
   if (window !== lastWindow && live) {
-    visitsSeen += message.faces?.visits ?? 0;
     summaryAt = performance.now();
     addPoint(message, summaryAt);
     drawHour();
@@ -291,6 +305,6 @@ function connect() {
 }
 
 at("hour").querySelector("details").addEventListener("toggle", drawHour);
-drawHour();
+new ResizeObserver(drawHour).observe(at("chart"));
 connect();
 setInterval(tick, 1000);
