@@ -487,10 +487,7 @@ fn by_default_there_is_no_page() {
     daemon.wait_line(&["the embedded broker listens"]);
     assert!(!daemon.log().contains("the page"), "{}", daemon.log());
     let threads = threads(&daemon);
-    assert!(
-        threads.contains(&"publisher".to_owned()) && !threads.contains(&"page".to_owned()),
-        "{threads:?}"
-    );
+    assert!(threads.contains(&"broker".to_owned()) && !threads.contains(&"page".to_owned()), "{threads:?}");
 }
 
 fn threads(daemon: &Daemon) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Configuration: the TOML file, checked into [`Settings`], which can only be built valid.
 
+mod keys;
 mod lengths;
 mod page;
 mod raw;

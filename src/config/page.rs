@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use url::Url;
 
+use super::keys::{address, credentials};
 use super::raw::PageTable;
-use super::validate::{address, credentials};
 use crate::publish::page::PageSettings;
 
 /// The most origins whose pages may read the stream.

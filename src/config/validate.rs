@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
+use super::keys::{address, credentials};
 use super::{HomeAssistantSettings, Overrides, PrivacySettings, Settings, raw};
 use crate::capture::frame::PixelFormat;
 use crate::capture::frame::decode::raw_length;
@@ -13,9 +14,7 @@ use crate::capture::replay::{ReplaySettings, Speed};
 use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::capture::{CameraSettings, Spec};
 use crate::publish::is_topic_filter;
-use crate::publish::settings::{
-    Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
-};
+use crate::publish::settings::{Broker, ClientCertificate, DurableSettings, MqttSettings, TlsSettings};
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::compound::CompoundMean;
 use emotiond_core::report::payload::DeviceName;
@@ -107,11 +106,6 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
         camera,
         privacy,
     })
-}
-
-pub(super) fn address(key: &str, text: &str, example: &str) -> Result<SocketAddr> {
-    text.parse()
-        .with_context(|| format!("`{key}` is {text:?}; write an address and a port, for example {example:?}"))
 }
 
 fn camera(camera: &raw::CameraTable, speed: Speed) -> Result<CameraSettings> {
@@ -232,25 +226,6 @@ fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<Mq
     settings.durable = durable.filter(|_| settings.broker != Broker::Embedded);
     settings.commands = mqtt.commands;
     Ok(settings)
-}
-
-/// The keys `username` and `password_file` of a table.
-pub(super) fn credentials(
-    table: &str,
-    username: Option<String>,
-    file: Option<PathBuf>,
-) -> Result<Option<Credentials>> {
-    match (username, file) {
-        (Some(username), Some(file)) => {
-            let password = Password::read(&file).with_context(|| format!("`{table}.password_file`"))?;
-            Ok(Some(Credentials { username, password }))
-        }
-        (None, None) => Ok(None),
-        (Some(_), None) => {
-            bail!("`{table}.username` needs `{table}.password_file`: a file that holds the password")
-        }
-        (None, Some(_)) => bail!("`{table}.password_file` needs `{table}.username`"),
-    }
 }
 
 /// Where summaries wait that the broker has not taken, and how many at most.

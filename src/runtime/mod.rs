@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish;
-use crate::publish::page::Page;
+use crate::publish::page::PageServer;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
@@ -45,7 +45,7 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
         session.metering.start(socket).or_exit(Code::Software)?;
     }
     if let (Some(socket), Some(page)) = (page, &settings.page) {
-        session.page = Some(Page::start(socket, page).or_exit(Code::Software)?);
+        session.page = Some(PageServer::start(socket, page).or_exit(Code::Software)?);
     }
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());

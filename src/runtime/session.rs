@@ -16,7 +16,7 @@ use super::status::Status;
 use super::vision_worker::NominalClock;
 use crate::capture::{Properties, Timeline};
 use crate::host::clock::{Clock, ManualClock, SystemClock};
-use crate::publish::page::{Page, PageSettings};
+use crate::publish::page::{PageServer, PageSettings};
 
 /// Events that may wait: more means that the daemon's loop hangs, and then vision has to hang with it, so that the
 /// watchdog sees it.
@@ -35,7 +35,7 @@ pub struct Session {
     /// What Prometheus is shown.
     pub metering: Metering,
     /// The page, if there is one.
-    pub page: Option<Page>,
+    pub page: Option<PageServer>,
     /// What the page was told of the connection to the broker.
     connected: Option<bool>,
     /// What was published of the camera last.

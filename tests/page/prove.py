@@ -182,6 +182,7 @@ async def another_page_reacts(browser, emotiond, port, results):
     await kiosk.shape(1280, 720)
     await kiosk.open(f"http://localhost:{port}/?emotiond={emotiond.url}")
     await kiosk.until(f"{scene} === 'smile'", "the smile")
+    await asyncio.sleep(1)  # its colours change slowly
     await kiosk.picture(results / "kiosk.png")
     emotiond.pause("ON")
     await kiosk.until(f"{scene} === 'nobody'", "nobody")

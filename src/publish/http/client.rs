@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use super::request::{Request, Unreadable};
-use super::response::{Body, Chunk, Response};
+use super::request::{HttpRequest, Unreadable};
+use super::response::{Body, Chunk, HttpResponse};
 
 /// The longest head of a request. Browsers send about 700 bytes, and cookies of whatever else is on that host.
 const LONGEST_REQUEST: usize = 8 * 1024;
@@ -26,7 +26,7 @@ enum Stage {
     /// The head is being read.
     Reading(Vec<u8>),
     /// The answer is held back until then.
-    Waiting(Instant, Response, bool),
+    Waiting(Instant, HttpResponse, bool),
     /// What waits is written, and that is all.
     Writing,
     /// More will come.
@@ -38,7 +38,7 @@ pub(super) enum Progress {
     /// Nothing to decide.
     None,
     /// Somebody asks for something.
-    Asked(Request),
+    Asked(HttpRequest),
     /// The answer has been written: the end of the connection is the end of the answer.
     Over,
 }
@@ -150,7 +150,7 @@ impl Client {
     }
 
     /// Puts an answer into the queue.
-    pub fn send(&mut self, response: Response, head_only: bool, now: Instant) {
+    pub fn send(&mut self, response: HttpResponse, head_only: bool, now: Instant) {
         self.moved = now;
         if !response.delay.is_zero() {
             self.stage = Stage::Waiting(now + response.delay, response, head_only);
@@ -206,16 +206,18 @@ impl Client {
 }
 
 /// The request, once its head is whole, or the answer to what is none.
-fn request(head: &[u8]) -> Option<Result<Request, Response>> {
+fn request(head: &[u8]) -> Option<Result<HttpRequest, HttpResponse>> {
     let end = head.windows(4).position(|end| end == b"\r\n\r\n");
     if end.unwrap_or(head.len()) > LONGEST_REQUEST {
         let text = "the head of the request is longer than 8 KiB";
-        return Some(Err(Response::sentence("431 Request Header Fields Too Large", text)));
+        return Some(Err(HttpResponse::sentence("431 Request Header Fields Too Large", text)));
     }
-    Some(Request::parse(&head[..end?]).map_err(|unreadable| match unreadable {
-        Unreadable::Malformed => Response::sentence("400 Bad Request", "this is no request of HTTP/1.1"),
+    Some(HttpRequest::parse(&head[..end?]).map_err(|unreadable| match unreadable {
+        Unreadable::Malformed => {
+            HttpResponse::sentence("400 Bad HttpRequest", "this is no request of HTTP/1.1")
+        }
         Unreadable::Method => {
-            Response::sentence("405 Method Not Allowed", "only GET and HEAD").with("Allow", "GET, HEAD")
+            HttpResponse::sentence("405 Method Not Allowed", "only GET and HEAD").with("Allow", "GET, HEAD")
         }
     }))
 }

@@ -10,8 +10,8 @@ mod request;
 mod response;
 mod server;
 
-pub use request::Request;
-pub use response::{Chunk, Response};
+pub use request::HttpRequest;
+pub use response::{Chunk, HttpResponse};
 pub use server::{Handler, Server, Waker};
 
 use std::net::{SocketAddr, TcpListener};

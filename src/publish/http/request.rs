@@ -2,7 +2,7 @@
 
 /// What a client asks for. Made of a head that ends with its empty line.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Request {
+pub struct HttpRequest {
     /// Whether the answer's body is left out (HEAD).
     pub head_only: bool,
     /// The path, without a query; as it was sent, nothing decoded.
@@ -19,7 +19,7 @@ pub(super) enum Unreadable {
     Method,
 }
 
-impl Request {
+impl HttpRequest {
     /// Reads a head.
     pub(super) fn parse(head: &[u8]) -> Result<Self, Unreadable> {
         let head = std::str::from_utf8(head).map_err(|_| Unreadable::Malformed)?;
@@ -60,16 +60,17 @@ mod tests {
 
     #[test]
     fn reads_what_browsers_and_prometheus_send() {
-        let request =
-            Request::parse(b"GET /stream?x=1 HTTP/1.1\r\nHost: a:1\r\nACCEPT:  text/event-stream \r\n\r\n")
-                .unwrap();
+        let request = HttpRequest::parse(
+            b"GET /stream?x=1 HTTP/1.1\r\nHost: a:1\r\nACCEPT:  text/event-stream \r\n\r\n",
+        )
+        .unwrap();
         assert_eq!((request.head_only, request.path.as_str()), (false, "/stream"));
         assert_eq!(
             (request.header("host"), request.header("accept")),
             (Some("a:1"), Some("text/event-stream"))
         );
         assert_eq!(request.header("origin"), None);
-        assert!(Request::parse(b"HEAD / HTTP/1.0\r\n\r\n").unwrap().head_only);
+        assert!(HttpRequest::parse(b"HEAD / HTTP/1.0\r\n\r\n").unwrap().head_only);
     }
 
     #[test]
@@ -83,15 +84,15 @@ mod tests {
             "GET http://a/ HTTP/1.1",
             "GET / HTTP/1.1\r\nx",
         ] {
-            assert_eq!(Request::parse(head.as_bytes()), Err(Unreadable::Malformed), "{head:?}");
+            assert_eq!(HttpRequest::parse(head.as_bytes()), Err(Unreadable::Malformed), "{head:?}");
         }
-        assert_eq!(Request::parse(b"GET /\xff HTTP/1.1\r\n\r\n"), Err(Unreadable::Malformed));
-        assert_eq!(Request::parse(b"POST / HTTP/1.1\r\n\r\n"), Err(Unreadable::Method));
+        assert_eq!(HttpRequest::parse(b"GET /\xff HTTP/1.1\r\n\r\n"), Err(Unreadable::Malformed));
+        assert_eq!(HttpRequest::parse(b"POST / HTTP/1.1\r\n\r\n"), Err(Unreadable::Method));
     }
 
     #[test]
     fn a_header_that_is_there_twice_is_not_there() {
-        let request = Request::parse(b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n").unwrap();
+        let request = HttpRequest::parse(b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n").unwrap();
         assert_eq!(request.header("host"), None);
     }
 }

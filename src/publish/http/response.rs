@@ -10,7 +10,7 @@ pub type Chunk = Arc<[u8]>;
 
 /// An answer: a whole text, or the beginning of a stream of server-sent events.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub struct HttpResponse {
     status: &'static str,
     kind: &'static str,
     headers: Vec<(&'static str, Cow<'static, str>)>,
@@ -27,7 +27,7 @@ pub(super) enum Body {
     Events(Vec<Chunk>),
 }
 
-impl Response {
+impl HttpResponse {
     /// A whole text with a status such as `200 OK` and a media type.
     #[must_use]
     pub fn new(status: &'static str, kind: &'static str, body: impl Into<Cow<'static, str>>) -> Self {

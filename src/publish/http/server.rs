@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::client::{Client, Progress};
-use super::request::Request;
-use super::response::{Body, Chunk, Response};
+use super::request::HttpRequest;
+use super::response::{Body, Chunk, HttpResponse};
 
 /// Connections at once. One more closes the oldest of the address that has most, streams excepted.
 const CLIENTS: usize = 32;
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What is served.
 pub trait Handler: Send {
     /// The answer to a request.
-    fn respond(&mut self, request: &Request) -> Response;
+    fn respond(&mut self, request: &HttpRequest) -> HttpResponse;
 
     /// What every stream is to be sent, since the last call; asked for after a [`Waker`] was used.
     fn news(&mut self) -> Vec<Chunk> {
@@ -173,7 +173,8 @@ impl<H: Handler> Work<H> {
                     *streams += 1;
                 } else {
                     let text = format!("{STREAMS} others are listening, and no more can");
-                    response = Response::sentence("503 Service Unavailable", &text).with("Retry-After", "10");
+                    response =
+                        HttpResponse::sentence("503 Service Unavailable", &text).with("Retry-After", "10");
                 }
             }
             client.send(response, request.head_only, now);

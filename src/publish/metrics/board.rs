@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::encoding::{prometheus_text, text};
 
 use super::snapshot::Snapshot;
-use crate::publish::http::{self, Handler, Request, Response, Server};
+use crate::publish::http::{self, Handler, HttpRequest, HttpResponse, Server};
 
 /// A snapshot older than this means that the daemon's loop hangs.
 const STALE: Duration = Duration::from_secs(10);
@@ -57,12 +57,12 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub struct MetricsListener(Server);
 
 impl MetricsListener {
-    /// Answers on a socket of [`listen`].
+    /// MetricsHandler on a socket of [`listen`].
     ///
     /// # Errors
     /// If the system has no thread to give.
     pub fn start(listener: TcpListener, board: Arc<Board>) -> anyhow::Result<Self> {
-        let server = Server::start("metrics", listener, Answers(board))?;
+        let server = Server::start("metrics", listener, MetricsHandler(board))?;
         log::info!("metrics on http://{}/metrics", server.address());
         Ok(Self(server))
     }
@@ -74,24 +74,24 @@ impl MetricsListener {
     }
 }
 
-struct Answers(Arc<Board>);
+struct MetricsHandler(Arc<Board>);
 
-impl Handler for Answers {
-    fn respond(&mut self, request: &Request) -> Response {
+impl Handler for MetricsHandler {
+    fn respond(&mut self, request: &HttpRequest) -> HttpResponse {
         match &*request.path {
             "/metrics" => {
                 let accepted = request.header("accept").unwrap_or_default().to_ascii_lowercase();
                 metrics(&self.0, accepted.contains("application/openmetrics-text"))
             }
             "/healthz" => health(&self.0),
-            _ => Response::sentence("404 Not Found", "there are /metrics and /healthz"),
+            _ => HttpResponse::sentence("404 Not Found", "there are /metrics and /healthz"),
         }
     }
 }
 
-fn metrics(board: &Board, open_metrics: bool) -> Response {
+fn metrics(board: &Board, open_metrics: bool) -> HttpResponse {
     let Some(posted) = board.last() else {
-        return Response::sentence("503 Service Unavailable", "nothing measured yet");
+        return HttpResponse::sentence("503 Service Unavailable", "nothing measured yet");
     };
     let registry = posted.snapshot.registry();
     let mut body = String::new();
@@ -101,19 +101,19 @@ fn metrics(board: &Board, open_metrics: bool) -> Response {
         (prometheus_text::CONTENT_TYPE, prometheus_text::encode(&mut body, &registry))
     };
     encoded.expect("a text takes every write");
-    Response::new("200 OK", kind, body)
+    HttpResponse::new("200 OK", kind, body)
 }
 
 /// Whether the process works; a camera or a broker that is away is no reason to restart it.
-fn health(board: &Board) -> Response {
+fn health(board: &Board) -> HttpResponse {
     let trouble = match board.last() {
         None => Some("starting"),
         Some(posted) if posted.at.elapsed() >= STALE => Some("the daemon's loop hangs"),
         Some(posted) => posted.trouble,
     };
     match trouble {
-        None => Response::sentence("200 OK", "ok"),
-        Some(trouble) => Response::sentence("503 Service Unavailable", trouble),
+        None => HttpResponse::sentence("200 OK", "ok"),
+        Some(trouble) => HttpResponse::sentence("503 Service Unavailable", trouble),
     }
 }
 

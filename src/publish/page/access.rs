@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::settings::PageSettings;
-use crate::publish::http::{Request, Response};
+use crate::publish::http::{HttpRequest, HttpResponse};
 use crate::publish::settings::{Credentials, same};
 
 /// The answer to a wrong password is held back for so long; it takes one of the server's connections meanwhile.
 const WRONG_PASSWORD_DELAY: Duration = Duration::from_millis(500);
 
 /// Who may look.
-pub(super) struct Access {
+pub(super) struct Admission {
     /// The value of the header `Authorization` that is asked for.
     authorization: Option<String>,
     /// Whether the name by which the page is asked for is looked at.
@@ -24,7 +24,7 @@ pub(super) struct Access {
     origins: Vec<String>,
 }
 
-impl Access {
+impl Admission {
     pub fn new(settings: &PageSettings) -> Self {
         let url = settings.url.as_ref();
         Self {
@@ -37,17 +37,17 @@ impl Access {
     }
 
     /// Why nothing is shown to whoever sends this, if nothing is.
-    pub fn refusal(&self, request: &Request) -> Option<Response> {
+    pub fn refusal(&self, request: &HttpRequest) -> Option<HttpResponse> {
         let Some(host) = request.header("host") else {
-            return Some(Response::sentence(
-                "400 Bad Request",
+            return Some(HttpResponse::sentence(
+                "400 Bad HttpRequest",
                 "the request names no host, or more than one",
             ));
         };
         if self.guards_names && !self.knows(host) {
             let text = "this page is opened by the address of emotiond, http://127.0.0.1 with its port, and not by \
                         this name; behind a proxy set page.url in the configuration";
-            return Some(Response::sentence("421 Misdirected Request", text));
+            return Some(HttpResponse::sentence("421 Misdirected HttpRequest", text));
         }
         let expected = self.authorization.as_ref()?;
         let presented = request.header("authorization");
@@ -55,7 +55,8 @@ impl Access {
             return None;
         }
         let delay = if presented.is_some() { WRONG_PASSWORD_DELAY } else { Duration::ZERO };
-        let refusal = Response::sentence("401 Unauthorized", "this page asks for a user name and a password");
+        let refusal =
+            HttpResponse::sentence("401 Unauthorized", "this page asks for a user name and a password");
         Some(refusal.with("WWW-Authenticate", "Basic realm=\"emotiond\", charset=\"UTF-8\"").after(delay))
     }
 
@@ -74,7 +75,7 @@ impl Access {
     ///
     /// # Errors
     /// The answer to a page of an origin that is not configured: it could not read the stream, but would take a place.
-    pub fn reader(&self, request: &Request) -> Result<Option<String>, Response> {
+    pub fn reader(&self, request: &HttpRequest) -> Result<Option<String>, HttpResponse> {
         if let Some(origin) = request.header("origin") {
             let host = request.header("host").unwrap_or_default();
             let own = ["http", "https"].iter().any(|scheme| origin == format!("{scheme}://{host}"));
@@ -88,7 +89,7 @@ impl Access {
             return Ok(None);
         }
         let text = "this stream is for the page of emotiond and for the origins of page.origins in its configuration";
-        Err(Response::sentence("403 Forbidden", text))
+        Err(HttpResponse::sentence("403 Forbidden", text))
     }
 }
 

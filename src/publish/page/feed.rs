@@ -33,9 +33,9 @@ struct HistoryPayload {
 
 impl Feed {
     /// Takes a message; gives what streams are sent of it.
-    pub fn message(&mut self, message: Message) -> Option<Chunk> {
+    pub fn message(&mut self, message: &Message) -> Option<Chunk> {
         let name = message.topic.name().into_owned();
-        match message.topic {
+        match &message.topic {
             Topic::Response(_) | Topic::Status => return None,
             Topic::Event(_) => {
                 self.events.push_back(message.body.clone());

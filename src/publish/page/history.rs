@@ -13,11 +13,11 @@ const POINT: f64 = 10.0;
 
 /// The last hour.
 #[derive(Debug, Default)]
-pub(super) struct History(VecDeque<Point>);
+pub(super) struct History(VecDeque<HistoryPoint>);
 
 /// A stretch of time: one window, or several short ones.
 #[derive(Debug)]
-struct Point {
+struct HistoryPoint {
     /// When its last window closed.
     at: Instant,
     seconds: f64,
@@ -82,7 +82,7 @@ pub(super) struct PointPayload {
     facing_time: Option<f64>,
 }
 
-impl Point {
+impl HistoryPoint {
     fn new(at: Instant) -> Self {
         let [valence, arousal, facing, dwell, facing_time] = [Mean::default(); 5];
         let [people, visits, watchers, ended] = [None; 4];
@@ -150,7 +150,7 @@ impl History {
     pub fn add(&mut self, summary: &Value, now: Instant) {
         let seconds = summary["window"]["seconds"].as_f64().unwrap_or_default();
         if self.0.back().is_none_or(|last| last.seconds + seconds > POINT + 0.5) {
-            self.0.push_back(Point::new(now));
+            self.0.push_back(HistoryPoint::new(now));
         }
         self.0.back_mut().expect("one was added if there was none").add(summary, seconds, now);
         while self.0.front().is_some_and(|first| now.duration_since(first.at) > LENGTH) {

@@ -16,8 +16,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use anyhow::ensure;
 use emotiond_core::report::payload::Message;
 
-use crate::publish::http::{self, Chunk, Handler, Request, Response, Server, Waker};
-use access::Access;
+use crate::publish::http::{self, Chunk, Handler, HttpRequest, HttpResponse, Server, Waker};
+use access::Admission;
 use feed::Feed;
 pub use settings::PageSettings;
 
@@ -47,20 +47,20 @@ enum Told {
 
 /// The page, as the daemon sees it. It ends when dropped.
 #[derive(Debug)]
-pub struct Page {
+pub struct PageServer {
     told: SyncSender<Told>,
     waker: Waker,
     server: Server,
 }
 
-impl Page {
+impl PageServer {
     /// Serves on a socket of [`listen`].
     ///
     /// # Errors
     /// If the system has no thread to give.
     pub fn start(socket: TcpListener, settings: &PageSettings) -> anyhow::Result<Self> {
         let (told, news) = sync_channel(TOLD);
-        let handler = PageHandler { access: Access::new(settings), feed: Feed::default(), told: news };
+        let handler = PageHandler { access: Admission::new(settings), feed: Feed::default(), told: news };
         let server = Server::start("page", socket, handler)?;
         log::info!("the page is on http://{}/", server.address());
         Ok(Self { told, waker: server.waker(), server })
@@ -96,13 +96,13 @@ impl Page {
 }
 
 struct PageHandler {
-    access: Access,
+    access: Admission,
     feed: Feed,
     told: Receiver<Told>,
 }
 
 impl Handler for PageHandler {
-    fn respond(&mut self, request: &Request) -> Response {
+    fn respond(&mut self, request: &HttpRequest) -> HttpResponse {
         if let Some(refusal) = self.access.refusal(request) {
             return refusal;
         }
@@ -110,8 +110,8 @@ impl Handler for PageHandler {
             return files::file(&request.path);
         }
         match self.access.reader(request) {
-            Ok(None) => Response::events(self.feed.so_far()),
-            Ok(Some(origin)) => Response::events(self.feed.so_far())
+            Ok(None) => HttpResponse::events(self.feed.so_far()),
+            Ok(Some(origin)) => HttpResponse::events(self.feed.so_far())
                 .with("Access-Control-Allow-Origin", origin)
                 .with("Vary", "Origin"),
             Err(refusal) => refusal,
@@ -122,9 +122,9 @@ impl Handler for PageHandler {
         let mut news = Vec::new();
         for told in self.told.try_iter() {
             match told {
-                Told::Message(message) => news.extend(self.feed.message(message)),
+                Told::Message(message) => news.extend(self.feed.message(&message)),
                 Told::Broker(connected) => news.push(self.feed.broker(connected)),
-                Told::Settings(settings) => self.access = Access::new(&settings),
+                Told::Settings(settings) => self.access = Admission::new(&settings),
             }
         }
         news
