@@ -174,7 +174,7 @@ fn who_may_open_the_page_is_told_and_whether_it_can_be_served() {
     assert!(!table.text.contains("hunter2"), "{}", table.text);
     let closed = format!("listen = \"127.0.0.1:{broker}\"");
     let table = Table::of(&folder, &home(), &closed);
-    assert!(!table.text.contains("page"), "{}", table.text);
+    assert!(!table.text.contains(" page "), "{}", table.text);
 }
 
 #[test]

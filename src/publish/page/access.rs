@@ -47,7 +47,7 @@ impl Admission {
         if self.guards_names && !self.knows(host) {
             let text = "this page is opened by the address of emotiond, http://127.0.0.1 with its port, and not by \
                         this name; behind a proxy set page.url in the configuration";
-            return Some(HttpResponse::sentence("421 Misdirected HttpRequest", text));
+            return Some(HttpResponse::sentence("421 Misdirected Request", text));
         }
         let expected = self.authorization.as_ref()?;
         let presented = request.header("authorization");

@@ -153,7 +153,7 @@ impl History {
             self.0.push_back(HistoryPoint::new(now));
         }
         self.0.back_mut().expect("one was added if there was none").add(summary, seconds, now);
-        while self.0.front().is_some_and(|first| now.duration_since(first.at) > LENGTH) {
+        while self.0.front().is_some_and(|first| now.duration_since(first.at) >= LENGTH) {
             self.0.pop_front();
         }
     }
@@ -161,7 +161,7 @@ impl History {
     /// All points, the oldest first.
     pub fn points(&self, now: Instant) -> Vec<PointPayload> {
         let points = self.0.iter().map(|point| point.payload(now));
-        points.filter(|point| point.ago <= LENGTH.as_secs()).collect()
+        points.filter(|point| point.ago < LENGTH.as_secs()).collect()
     }
 }
 
@@ -191,6 +191,27 @@ mod tests {
             points,
             json!([{"ago": 58, "seconds": 9.0, "people": 3.0, "valence": 0.5, "visits": 2.0, "ended": 4.0, "dwell": 2.5},
                 {"ago": 57, "seconds": 10.0}])
+        );
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let summary = json!({"window": {"seconds": 10.0}, "valence": {"mean": 0.1}, "arousal": {"mean": 0.2},
+            "faces": {"max": 1, "facing": 1.0, "visits": 1, "watchers": 1, "dwell": {"ended": 1, "mean": 2.0},
+                "facing_time": {"ended": 1, "mean": 1.0}}});
+        let (mut history, now) = (History::default(), Instant::now());
+        history.add(&summary, now);
+        let points = serde_json::to_value(history.points(now)).unwrap();
+        let fields = points[0].as_object().unwrap();
+        assert_eq!(fields.len(), 11, "{points}");
+        let documented = include_str!("../../../docs/page.md");
+        for field in fields.keys() {
+            assert!(documented.contains(&format!("`points[].{field}`")), "{field}");
+        }
+        assert_eq!(
+            documented.matches("`points[].").count(),
+            fields.len(),
+            "docs/page.md has one that is none"
         );
     }
 
