@@ -144,7 +144,7 @@ fn the_stream_is_what_is_published_and_answers_to_others_are_not_in_it() {
     let trigger =
         "[[trigger]]\nname = \"smile\"\nsignal = \"expression.happiness\"\nabove = 0.5\nfor = \"3s\"\n";
     let stage = Stage::photo("home", broker, trigger);
-    stage.daemon.wait_line(&["the embedded broker listens"]);
+    stage.daemon.wait_line(&["connected to"]);
     let subscriber = Subscriber::with(broker, "emotiond/hall/#", QoS::AtLeastOnce, |_| {});
     subscriber.say("emotiond/hall/request/info", false, "{\"transaction\": \"secret-42\"}");
     let mut events = stage.stream("");

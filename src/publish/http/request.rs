@@ -56,7 +56,23 @@ impl HttpRequest {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_a_request_or_is_refused(
+            head in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                "(GET|HEAD|get|PUT)[ /a]{1,3}HTTP/[12]\\.[01](\r\n[a-zA-Z:; \n-]{0,9}){0,4}".prop_map(String::into_bytes),
+            ],
+        ) {
+            if let Ok(request) = HttpRequest::parse(&head) {
+                prop_assert!(request.path.starts_with('/') && !request.path.contains([' ', '?']), "{:?}", request);
+            }
+        }
+    }
 
     #[test]
     fn reads_what_browsers_and_prometheus_send() {
