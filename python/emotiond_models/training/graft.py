@@ -1,7 +1,8 @@
 """Puts another action-unit head into a finished int8 file; every other byte of its weights stays as it is.
 
 The old head is the dense layer that makes the action units' output. In its place come a 1 x 1 convolution with ReLU6,
-which reads the map below the last strided depthwise convolution, and a dense layer of all its values.
+which reads the map below the last strided depthwise convolution, and a dense layer of all its values; between them they
+are laid in a row, which XNNPACK asks for.
 """
 
 import copy
@@ -38,10 +39,13 @@ def graft(content: bytes, head: dict[str, np.ndarray], logits: tuple[float, floa
     if head["thin"].shape != (thin, channels) or head["dense"].shape != (len(UNITS), side * side * thin):
         raise ValueError(f"a head of {head['thin'].shape} and {head['dense'].shape} does not fit a map of "
                          f"{side} x {side} x {channels}")
-    earlier = [o for o in graph.operators if int(o.outputs[0]) == int(dense.inputs[0])]
-    if kind_of(model, earlier[0]) == OPERATOR.CONV_2D:  # the head of an earlier graft
-        graph.operators.remove(earlier[0])
-    plain = next(o for o in graph.operators if int(o.outputs[0]) == source)
+    maker = {int(o.outputs[0]): o for o in graph.operators}
+    plain, earlier = maker[source], maker[int(dense.inputs[0])]
+    while kind_of(model, earlier) in (OPERATOR.RESHAPE, OPERATOR.CONV_2D):  # of an earlier graft
+        graph.operators.remove(earlier)
+        earlier = maker[int(earlier.inputs[0])]
+        if int(earlier.outputs[0]) == source:
+            break
 
     def stored(name: str, values: np.ndarray, scale: np.ndarray) -> int:
         buffer = schema.BufferT()
@@ -61,6 +65,18 @@ def graft(content: bytes, head: dict[str, np.ndarray], logits: tuple[float, floa
         tensors.append(tensor)
         return len(tensors) - 1
 
+    def reshaped(source: int, target: int) -> schema.OperatorT:
+        shape = np.array(tensors[target].shape, np.int32)
+        constant = stored("shape", shape, np.empty(0))
+        tensors[constant].quantization = None
+        operator = schema.OperatorT()
+        operator.opcodeIndex = _code(model, OPERATOR.RESHAPE)
+        operator.inputs, operator.outputs = [source, constant], [target]
+        operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
+        operator.builtinOptions = schema.ReshapeOptionsT()
+        operator.builtinOptions.newShape = shape
+        return operator
+
     def weighted(name: str, weight: np.ndarray, bias: np.ndarray, shape, step: float) -> list[int]:
         """Weight and bias of a layer whose input has this step, rounded, one scale an output."""
         scale = np.maximum(np.abs(weight).max(1), 1e-9) / STEPS
@@ -74,15 +90,28 @@ def graft(content: bytes, head: dict[str, np.ndarray], logits: tuple[float, floa
     convolution.inputs = [source, *weighted("thin", head["thin"], head["thin_bias"], (thin, 1, 1, channels), step_of(source))]
     middle = added("hidden", (1, side, side, thin), schema.TensorType.INT8, [TOP / 255], [-128])
     convolution.outputs = [middle]
-    dense.inputs = [middle, *weighted("dense", head["dense"], head["dense_bias"], head["dense"].shape, TOP / 255)]
+    flat = added("flat", (1, side * side * thin), schema.TensorType.INT8, [TOP / 255], [-128])
+    dense.inputs = [flat, *weighted("dense", head["dense"], head["dense_bias"], head["dense"].shape, TOP / 255)]
     low, high = min(logits[0], 0.0), max(logits[1], 0.0)
     step = (high - low) / 255
     out = tensors[dense.outputs[0]].quantization
     out.scale, out.zeroPoint = np.array([step], np.float32), np.array([round(-128 - low / step)], np.int64)
     graph.operators.remove(dense)
-    graph.operators += [convolution, dense]
+    graph.operators += [convolution, reshaped(middle, flat), dense]
     used = {int(i) for o in graph.operators for i in (*o.inputs, *o.outputs)}
     for i, tensor in enumerate(tensors):
         if i not in used and tensor.buffer:
             model.buffers[tensor.buffer].data = None  # the old head's weights
     return packed(model)
+
+
+def _code(model: schema.ModelT, operator: int) -> int:
+    """The index of an operator's code, added where it is missing."""
+    kinds = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    if operator not in kinds:
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = operator
+        code.version = 1
+        model.operatorCodes.append(code)
+        return len(kinds)
+    return kinds.index(operator)
