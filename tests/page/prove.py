@@ -30,20 +30,19 @@ def free_port():
 
 
 class Emotiond:
-    """The daemon, on a photograph of a smile; it can be stopped and started again."""
+    """The daemon with the configuration of a guide, on a photograph of a smile; it can be stopped and started again."""
 
-    def __init__(self, program, folder, kiosk):
+    def __init__(self, program, folder, guide, changes):
         self.program, self.folder = program, Path(folder)
         self.port, self.broker = free_port(), free_port()
-        # The kiosk's triggers are those of its guide.
-        guide = (ROOT / "docs/guides/kiosk.md").read_text()
-        toml = re.search(r"```toml\n(.*?)```", guide, re.S)[1]
-        assert 'origins = ["http://localhost:8080"]' in toml
-        toml = toml.replace("http://localhost:8080", f"http://localhost:{kiosk}")
-        toml = toml.replace("[camera]\n", f'device = "hall"\n[camera]\nsource = "stream:-"\n')
-        toml = toml.replace('url = "embedded"\n', f'url = "embedded"\nlisten = "127.0.0.1:{self.broker}"\n')
-        toml = toml.replace("enabled = true\n", f'enabled = true\nlisten = "127.0.0.1:{self.port}"\n')
-        toml += '\n[summary]\nwindow = "1s"\n'
+        toml = re.search(r"```toml\n(.*?)```", (ROOT / f"docs/guides/{guide}.md").read_text(), re.S)[1]
+        changes = {"enabled = true\n": f'enabled = true\nlisten = "127.0.0.1:{self.port}"\n', **changes}
+        for old, new in changes.items():
+            assert old in toml, f"{old!r} is not in the configuration of the guide {guide}"
+            toml = toml.replace(old, new)
+        if "[mqtt]" not in toml:
+            toml += "\n[mqtt]\n"
+        toml = toml.replace("[mqtt]\n", f'[mqtt]\nlisten = "127.0.0.1:{self.broker}"\n')
         (self.folder / "emotiond.toml").write_text(toml)
         self.start()
 
@@ -56,7 +55,8 @@ class Emotiond:
         self.camera = subprocess.Popen(["ffmpeg", "-v", "quiet", "-nostdin", "-re", "-loop", "1", *photo, "-f", "mjpeg", "-"],
                                        stdout=subprocess.PIPE)
         with open(self.folder / "log", "ab") as log:
-            command = [self.program, "run", "--config", self.folder / "emotiond.toml"]
+            command = [self.program, "run", "--source", "stream:-", "--window", "1s"]
+            command += ["--config", self.folder / "emotiond.toml"]
             self.process = subprocess.Popen(command, stdin=self.camera.stdout, stderr=log)
         self.camera.stdout.close()
         deadline = time.monotonic() + 30
@@ -200,6 +200,27 @@ async def another_page_reacts(browser, emotiond, port, results):
     assert any("CORS" in line or "403" in line for line in stranger.complaints), stranger.complaints
 
 
+async def a_classroom_is_counted(browser, program, results):
+    with tempfile.TemporaryDirectory() as folder:
+        emotiond = Emotiond(program, folder, "classroom", {'for = "1m"': 'for = "1s"'})
+        try:
+            page = await browser.page()
+            await page.shape(1920, 1080)
+            await page.open(f"{emotiond.url}/")
+            await page.until("document.getElementById('people').textContent === '1'", "one person")
+            await page.until("document.querySelectorAll('#log li').length > 0", "the event")
+            await page.run("document.querySelector('details').open = true, true")
+            await page.until("document.querySelectorAll('#hour-rows tr').length === 12", "the table")
+            text = await page.run("document.getElementById('main').innerText.toLowerCase()")
+            for word in ["expression", "valence", "arousal", "mostly", "happiness", "au12", "camera", "looked"]:
+                assert word not in text, f"{word!r} is shown in a classroom: {text}"
+            assert "occupied: start" in text and "people at once" in text, text
+            await page.picture(results / "classroom.png")
+            assert not page.complaints, page.complaints
+        finally:
+            emotiond.stop()
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
@@ -211,7 +232,8 @@ async def prove(program, axe, results):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     kiosk = server.server_address[1]
     with tempfile.TemporaryDirectory() as folder:
-        emotiond = Emotiond(program, folder, kiosk)
+        changes = {"http://localhost:8080": f"http://localhost:{kiosk}", "[camera]\n": 'device = "hall"\n[camera]\n'}
+        emotiond = Emotiond(program, folder, "kiosk", changes)
         try:
             async with aiohttp.ClientSession() as session, Browser(session) as browser:
                 page = await browser.page()
@@ -223,6 +245,7 @@ async def prove(program, axe, results):
                     ("the security policy", lambda: runs_nothing_that_is_slipped_in(page)),
                     ("a lost connection, a pause", lambda: says_when_it_is_cut_off_and_comes_back(page, emotiond)),
                     ("the kiosk", lambda: another_page_reacts(browser, emotiond, kiosk, results)),
+                    ("the classroom", lambda: a_classroom_is_counted(browser, program, results)),
                 ]:
                     begin = time.monotonic()
                     await step()

@@ -22,24 +22,24 @@ struct HistoryPoint {
     at: Instant,
     seconds: f64,
     people: Option<f64>,
-    valence: Mean,
-    arousal: Mean,
-    facing: Mean,
+    valence: WeightedMean,
+    arousal: WeightedMean,
+    facing: WeightedMean,
     visits: Option<f64>,
     watchers: Option<f64>,
     ended: Option<f64>,
-    dwell: Mean,
-    facing_time: Mean,
+    dwell: WeightedMean,
+    facing_time: WeightedMean,
 }
 
 /// A mean over windows that have the value.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mean {
+struct WeightedMean {
     sum: f64,
     weight: f64,
 }
 
-impl Mean {
+impl WeightedMean {
     fn add(&mut self, value: &Value, weight: f64) {
         if let Some(value) = value.as_f64() {
             self.sum += value * weight;
@@ -84,7 +84,7 @@ pub(super) struct PointPayload {
 
 impl HistoryPoint {
     fn new(at: Instant) -> Self {
-        let [valence, arousal, facing, dwell, facing_time] = [Mean::default(); 5];
+        let [valence, arousal, facing, dwell, facing_time] = [WeightedMean::default(); 5];
         let [people, visits, watchers, ended] = [None; 4];
         Self {
             at,

@@ -49,8 +49,8 @@ function pieces(points, key) {
   return found;
 }
 
-/** The last hour: people as steps from the bottom, valence and arousal as lines between -1 and 1. */
-export function chart(svg, points) {
+/** The last hour: people as steps from the bottom and, where there are `scores`, valence and arousal between -1 and 1. */
+export function chart(svg, points, scores) {
   const { width, height } = svg.getBoundingClientRect();
   if (width === 0) return;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -67,7 +67,7 @@ export function chart(svg, points) {
   }
   for (const value of [-1, 0, 1]) {
     put(svg, "path", { class: value === 0 ? "axis" : "grid", d: `M${left} ${score(value)}H${right}` });
-    put(svg, "text", { x: right + 6, y: score(value) + 4 }, value > 0 ? "+1" : value < 0 ? "−1" : "0");
+    if (scores) put(svg, "text", { x: right + 6, y: score(value) + 4 }, value > 0 ? "+1" : value < 0 ? "−1" : "0");
   }
   put(svg, "text", { x: left - 6, y: bottom + 4, "text-anchor": "end" }, "0");
   put(svg, "text", { x: left - 6, y: top + 4, "text-anchor": "end" }, most);

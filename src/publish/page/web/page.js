@@ -79,9 +79,12 @@ function showInfo(message) {
   text("device", info.device);
   text("notice", info.privacy.notice);
   text("version", info.version);
-  at("facing-item").hidden = !info.privacy.facing;
   at("watchers-item").hidden = at("looked-item").hidden = !info.privacy.watchers;
-  at("expressions").hidden = at("mood").hidden = labels().expressions.length === 0;
+  const { expressions, valence_arousal: scores } = info.capabilities;
+  at("expressions").hidden = expressions.length === 0;
+  at("mood").hidden = !scores;
+  document.body.classList.toggle("no-emotion", expressions.length === 0 && !scores);
+  document.body.classList.toggle("no-facing", !info.privacy.facing);
   at("units").hidden = labels().units.length === 0;
   at("triggers").hidden = info.triggers.length === 0;
   at("triggers").replaceChildren(...info.triggers.map((name) => {
@@ -163,7 +166,7 @@ function drawHour() {
   points = points.filter((point) => now - point.end <= 1000 * HOUR);
   const aged = points.map((point) => ({ ...point, ago: (now - point.end) / 1000 }));
   showVisits();
-  chart(at("chart"), aged);
+  chart(at("chart"), aged, info?.capabilities.valence_arousal ?? true);
   const current = aged.filter((point) => point.ago < 600).slice(-TRAIL);
   circumplex(at("circumplex"), summary?.valence ? current : []);
   if (!at("hour").querySelector("details").open) return;
@@ -184,8 +187,9 @@ function drawHour() {
     const first = document.createElement("th");
     first.scope = "row";
     first.textContent = head;
-    row.append(first, ...cells.map((cell) => {
+    row.append(first, ...cells.map((cell, place) => {
       const element = document.createElement("td");
+      element.className = ["", "emotion", "emotion", "facing"][place];
       element.textContent = cell;
       return element;
     }));
