@@ -114,6 +114,8 @@ async def holds_to_the_rules_of_accessibility(page, axe, results):
         assert not found, f"{name}: {found}"
         wide = await page.run("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{name}: {wide} px too wide"
+    # Those of the past, which have just been put there, are not.
+    await page.until("document.getElementById('log').getAttribute('aria-live') === 'polite'", "events to be read out")
     live = await page.run("[...document.querySelectorAll('[aria-live], [role=status], [role=alert]')].map(one => one.id)")
     assert live == ["log"], f"only events are read out by themselves: {live}"
     await page.run("document.querySelector('details').open = false, true")

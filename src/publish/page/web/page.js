@@ -209,8 +209,11 @@ function eventItem(event) {
   return item;
 }
 
+/** Events of the past, which are not to be read out. */
 function showEvents(events) {
+  at("log").setAttribute("aria-live", "off");
   at("log").replaceChildren(...events.toReversed().map(eventItem));
+  setTimeout(() => at("log").setAttribute("aria-live", "polite"), 1000);
   at("no-events").hidden = events.length > 0;
 }
 
