@@ -49,7 +49,7 @@ impl Stage {
              [mqtt]\nlisten = \"127.0.0.1:{broker}\"\n{more}\n"
         );
         fs::write(&config, text).unwrap();
-        Self::start(folder, config, "")
+        Self::start(folder, config, "url = \"http://hall.lan:9480\"")
     }
 
     fn start(folder: tempfile::TempDir, config: PathBuf, page: &str) -> Self {
@@ -145,7 +145,7 @@ fn the_stream_is_what_is_published_and_answers_to_others_are_not_in_it() {
         "[[trigger]]\nname = \"smile\"\nsignal = \"expression.happiness\"\nabove = 0.5\nfor = \"3s\"\n";
     let stage = Stage::photo("home", broker, trigger);
     stage.daemon.wait_line(&["connected to"]);
-    let subscriber = Subscriber::with(broker, "emotiond/hall/#", QoS::AtLeastOnce, |_| {});
+    let subscriber = Subscriber::with(broker, "#", QoS::AtLeastOnce, |_| {});
     subscriber.say("emotiond/hall/request/info", false, "{\"transaction\": \"secret-42\"}");
     let mut events = stage.stream("");
     assert!(
@@ -176,6 +176,9 @@ fn the_stream_is_what_is_published_and_answers_to_others_are_not_in_it() {
         subscriber.message(&format!("emotiond/hall/{name}"), |received| received == body);
     }
     subscriber.message("emotiond/hall/response/info", |body| body.contains("secret-42"));
+    // Home Assistant links to it.
+    let announced = subscriber.message("homeassistant/device/emotiond_hall/config", |_| true);
+    assert!(announced.body.contains("\"configuration_url\":\"http://hall.lan:9480/\""), "{}", announced.body);
     let (_, summary) = heard.iter().rev().find(|(name, _)| name == "summary").unwrap();
     let summary: Value = serde_json::from_str(summary).unwrap();
     assert_eq!(summary["expression"]["dominant"], "happiness", "{summary}");

@@ -70,7 +70,8 @@ def page(folder):
     (Path(folder) / "password").write_text("hunter2")
     table = f'enabled = true\nlisten = "127.0.0.1:{port}"\nusername = "wall"\npassword_file = "{folder}/password"'
     broker = f'listen = "127.0.0.1:{free_port()}"'
-    config = configuration(folder, broker, camera='source = "v4l2:/dev/emotiond-none"', summary='window = "1s"', page=table)
+    camera = 'source = "v4l2:/dev/emotiond-none"'
+    config = configuration(folder, broker, camera=camera, summary='window = "1s"', page=table)
     with Daemon(config) as daemon:
         if not daemon.says("connected to"):
             return False, daemon.log()[-1000:]

@@ -51,9 +51,9 @@ class Emotiond:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        photo = ["-framerate", "5", "-i", str(ROOT / "tests/data/astronaut.png")]
-        self.camera = subprocess.Popen(["ffmpeg", "-v", "quiet", "-nostdin", "-re", "-loop", "1", *photo, "-f", "mjpeg", "-"],
-                                       stdout=subprocess.PIPE)
+        command = ["ffmpeg", "-v", "quiet", "-nostdin", "-re", "-loop", "1", "-framerate", "5"]
+        command += ["-i", ROOT / "tests/data/astronaut.png", "-f", "mjpeg", "-"]
+        self.camera = subprocess.Popen(command, stdout=subprocess.PIPE)
         with open(self.folder / "log", "ab") as log:
             command = [self.program, "run", "--source", "stream:-", "--window", "1s"]
             command += ["--config", self.folder / "emotiond.toml"]
@@ -73,8 +73,8 @@ class Emotiond:
         self.camera.wait()
 
     def pause(self, word):
-        subprocess.run(["mosquitto_pub", "-p", str(self.broker), "-q", "1", "-t", "emotiond/hall/pause/set", "-m", word],
-                       check=True)
+        topic = "emotiond/hall/pause/set"
+        subprocess.run(["mosquitto_pub", "-p", str(self.broker), "-q", "1", "-t", topic, "-m", word], check=True)
 
 
 async def shows_what_is_published(page, emotiond):
@@ -94,10 +94,12 @@ async def shows_what_is_published(page, emotiond):
     happiness = next(bar for bar in bars if bar[0] == "happiness")
     assert len(bars) == 8 and int(happiness[1].split()[0]) > 80 and float(happiness[2][:-1]) > 80, bars
     assert await page.run("document.querySelectorAll('#unit-bars tr').length") == 10
-    point = await page.run("""['cx', 'cy'].map(key => +document.querySelector('#circumplex .point').getAttribute(key))""")
+    point = await page.run("""['cx', 'cy'].map(key =>
+        +document.querySelector('#circumplex .point').getAttribute(key))""")
     assert point[0] > 30 and point[1] < -20, f"pleasant is right and excited is up: {point}"
     await page.until("document.querySelector('#chart .people-line') !== null", "people in the chart")
-    await page.until("[...document.querySelectorAll('.triggers .on')].some(one => one.textContent === 'smile: on')", "the trigger's state")
+    holds = "[...document.querySelectorAll('.triggers .on')].some(one => one.textContent === 'smile: on')"
+    await page.until(holds, "the trigger's state")
     strangers = [url for url in page.requests if not url.startswith((emotiond.url, "about:", "data:"))]
     assert not strangers, strangers
     assert not page.complaints, page.complaints
@@ -116,7 +118,8 @@ async def holds_to_the_rules_of_accessibility(page, axe, results):
         assert wide <= 0, f"{name}: {wide} px too wide"
     # Those of the past, which have just been put there, are not.
     await page.until("document.getElementById('log').getAttribute('aria-live') === 'polite'", "events to be read out")
-    live = await page.run("[...document.querySelectorAll('[aria-live], [role=status], [role=alert]')].map(one => one.id)")
+    spoken = "document.querySelectorAll('[aria-live], [role=status], [role=alert]')"
+    live = await page.run(f"[...{spoken}].map(one => one.id)")
     assert live == ["log"], f"only events are read out by themselves: {live}"
     await page.run("document.querySelector('details').open = false, true")
     for name, width, height, dark in PICTURES:
