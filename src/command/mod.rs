@@ -7,6 +7,7 @@ pub mod cameras;
 mod capacity;
 pub mod check;
 pub mod cli;
+mod clip;
 pub mod config;
 pub mod logging;
 mod printable;

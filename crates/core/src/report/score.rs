@@ -163,7 +163,7 @@ impl Scores {
 
     /// What the numbers are.
     #[must_use]
-    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
     }
 
