@@ -125,6 +125,45 @@ fn a_video_goes_through_ffmpeg_and_says_when_its_frames_are_shown() {
 }
 
 #[test]
+fn clips_are_evaluated_against_annotations() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clips, annotations) = (folder.path().join("clips"), folder.path().join("annotations"));
+    std::fs::create_dir_all(clips.join("one")).unwrap();
+    std::fs::create_dir_all(&annotations).unwrap();
+    for number in 1..=4 {
+        std::fs::write(clips.join(format!("one/{number:05}.jpg")), jpeg(number < 4)).unwrap();
+    }
+    let evaluate = |text: &str| {
+        std::fs::write(annotations.join("one.txt"), text).unwrap();
+        let command = ["evaluate", "--json", "--annotations"];
+        let output = emotiond().args(command).arg(&annotations).arg(&clips).output().unwrap();
+        assert!(output.status.success(), "{}", self::text(&output.stderr));
+        lines(&output).remove(0)
+    };
+    // All read as happy, the last by the frame before. Happiness: 2 hits, 1 false alarm, so F1 = 4/5; one class of eight.
+    let header = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n";
+    let found = evaluate(&format!("{header}4\n-1\n0\n4\n"));
+    assert_eq!((found["frames"].as_u64(), found["without_face"].as_u64()), (Some(3), Some(1)));
+    assert_eq!(found["expression"]["classes"]["happiness"]["f1"].as_f64(), Some(0.8));
+    assert_eq!(found["expression"]["macro_f1"].as_f64(), Some(0.1));
+    let found = evaluate("AU6,AU12\n1,1\n0,1\n1,0\n-1,-1\n");
+    assert_eq!(found["action_units"]["units"]["AU12"]["f1"].as_f64(), Some(0.8));
+    assert!(
+        found["action_units"]["units"]["AU6"].is_null() && found["action_units"]["mean_f1_of_all"] == 0.4
+    );
+    // A constant reading agrees with nothing.
+    let found = evaluate("valence,arousal\n0.1,0.2\n0.3,0.4\n-5,-5\n0.5,0.5\n");
+    assert!(found["valence"]["ccc"].as_f64().unwrap().abs() < 0.05, "{found}");
+    assert_eq!(found["arousal"]["frames"].as_u64(), Some(3));
+
+    std::fs::write(annotations.join("two.txt"), header).unwrap();
+    let missing =
+        emotiond().args(["evaluate", "--annotations"]).arg(&annotations).arg(&clips).output().unwrap();
+    assert_eq!(missing.status.code(), Some(66));
+    assert!(text(&missing.stderr).contains("two.txt has no clip"), "{}", text(&missing.stderr));
+}
+
+#[test]
 fn options_that_do_not_fit_are_refused() {
     for arguments in [&["--plot", "a.svg"][..], &["--format", "csv"], &["--fps", "5"], &["--smooth", "box:1"]]
     {

@@ -34,7 +34,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     if let Some(model) = &arguments.model {
         settings.models.emotion.clone_from(model);
     }
-    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+    let mut models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
     if clip::named(arguments) {
         return clip::run(arguments, models, &settings);
     }

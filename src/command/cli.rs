@@ -32,6 +32,8 @@ pub enum Action {
     Cameras(CamerasArgs),
     /// Read emotion off pictures or over a clip, and print or draw it
     Analyze(AnalyzeArgs),
+    /// Compare what is read of clips with annotations of them, in ABAW's measures
+    Evaluate(EvaluateArgs),
     /// Time every stage on this machine
     Bench(BenchArgs),
     /// Show what a subscriber of the broker receives: a page in a terminal, lines in a pipe
@@ -192,6 +194,33 @@ pub enum ClipFormat {
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.1..=240.0).contains(rate));
     rate.ok_or_else(|| format!("{text:?} is no rate; 0.1 to 240 frames a second"))
+}
+
+/// `emotiond evaluate`.
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// An annotation in ABAW's text format, or a folder of them
+    #[arg(long, value_name = "FILE")]
+    pub annotations: PathBuf,
+    /// Manifest or name of the emotion model, instead of the configured one
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Frames a second of pictures and Motion JPEG [default: 25]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub fps: Option<f64>,
+    /// Smooth the scores first, as `analyze --smooth` does [default: none]
+    #[arg(long, value_name = "FILTER")]
+    pub smooth: Option<Smoothing>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The clip: a video, a Motion JPEG file or a folder of numbered pictures; of a folder of annotations the folder of
+    /// clips, each named as its annotation
+    #[arg(value_name = "CLIP")]
+    pub clip: PathBuf,
 }
 
 /// `emotiond bench`.

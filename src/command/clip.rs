@@ -34,6 +34,8 @@ pub struct ClipFace {
     pub face: Face,
     /// What is read of it; `None` without an emotion model.
     pub scores: Option<Scores>,
+    /// What networks that read sequences say of its last seconds, of those that have seen enough of it.
+    pub sequences: Vec<Scores>,
 }
 
 /// What is read of one frame.

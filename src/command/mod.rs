@@ -9,6 +9,7 @@ pub mod check;
 pub mod cli;
 mod clip;
 pub mod config;
+pub mod evaluate;
 pub mod logging;
 mod printable;
 pub mod run;

@@ -74,11 +74,17 @@ pub(super) struct ModelsTable {
     pub directory: Option<PathBuf>,
     pub detector: String,
     pub emotion: String,
+    pub sequences: Vec<String>,
 }
 
 impl Default for ModelsTable {
     fn default() -> Self {
-        Self { directory: None, detector: "emotiond-face".to_owned(), emotion: "emotiond-mtl".to_owned() }
+        Self {
+            directory: None,
+            detector: "emotiond-face".to_owned(),
+            emotion: "emotiond-mtl".to_owned(),
+            sequences: Vec::new(),
+        }
     }
 }
 

@@ -263,7 +263,7 @@ fn a_detector_of_earlier_versions_is_refused_with_the_remedy() {
 fn the_notice_says_what_the_settings_do() {
     let notice = |text: &str| {
         let settings = parse(text).unwrap();
-        settings.privacy.notice(settings.window)
+        settings.privacy.notice(settings.window, &settings.models.sequences)
     };
     assert_eq!(
         notice("site = \"home\""),

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
@@ -43,14 +44,16 @@ pub fn refuse_options_of_clips(arguments: &AnalyzeArgs) -> Result<(), Failure> {
 /// Reads the clip frame by frame; nothing of it is held for longer than the smoothing takes.
 pub fn run(arguments: &AnalyzeArgs, models: Models, settings: &Settings) -> Result<(), Failure> {
     let path = check(arguments).or_exit(Code::NoInput)?;
-    let mut source = ClipSource::open(path, arguments.fps)?;
+    let mut source = ClipSource::open(path, arguments.fps, true)?;
     let mut reader = ClipReader::new(models, settings);
     let mut filter = ClipFilter::new(arguments.smooth.unwrap_or(Smoothing::None));
     let format = arguments.format.unwrap_or(ClipFormat::Json);
     let mut plot = arguments.plot.as_ref().map(|_| Plot::new(reader.vocabulary()));
     let progress = progress();
+    let mut vocabularies = vec![Arc::clone(reader.vocabulary())];
+    vocabularies.extend(reader.sequences());
     if format == ClipFormat::Csv {
-        crate::command::print(&lines::csv_header(reader.vocabulary()))?;
+        crate::command::print(&lines::csv_header(&vocabularies))?;
     }
     let (mut frames, mut tracks) = (0_u64, 0_u64);
     let mut out = |readings: Vec<ClipReading>, reader: &ClipReader| -> Result<(), Failure> {
@@ -60,7 +63,7 @@ pub fn run(arguments: &AnalyzeArgs, models: Models, settings: &Settings) -> Resu
             }
             let text = match format {
                 ClipFormat::Json => lines::json(&reading).or_exit(Code::Software)?,
-                ClipFormat::Csv => lines::csv(&reading, reader.vocabulary()),
+                ClipFormat::Csv => lines::csv(&reading, &vocabularies),
             };
             progress.suspend(|| crate::command::print(&text))?;
             if let Some(plot) = &mut plot {

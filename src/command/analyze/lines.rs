@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use image::RgbImage;
@@ -59,7 +60,7 @@ pub fn picture(
         path: &path.to_string_lossy(),
         width: picture.width(),
         height: picture.height(),
-        faces: found.iter().map(|(face, scores)| face_line(face, scores.as_ref())).collect(),
+        faces: found.iter().map(|(face, scores)| face_line(face, scores.as_ref(), &[])).collect(),
     };
     Ok(serde_json::to_string(&line)? + "\n")
 }
@@ -71,14 +72,14 @@ pub fn json(reading: &ClipReading) -> serde_json::Result<String> {
             frame: reading.number,
             time: seconds(reading.time),
             track: face.track,
-            face: face_line(&face.face, face.scores.as_ref()),
+            face: face_line(&face.face, face.scores.as_ref(), &face.sequences),
         };
         Ok(serde_json::to_string(&line)? + "\n")
     };
     reading.faces.iter().map(line).collect()
 }
 
-fn face_line(face: &Face, scores: Option<&Scores>) -> FaceLine {
+fn face_line(face: &Face, scores: Option<&Scores>, sequences: &[Scores]) -> FaceLine {
     let bounds = &face.bounds;
     let named = |(labels, values): (&[String], &[f32])| -> Vec<(String, f64)> {
         labels.iter().cloned().zip(values.iter().map(|value| digits(*value, 4))).collect()
@@ -88,9 +89,12 @@ fn face_line(face: &Face, scores: Option<&Scores>) -> FaceLine {
         named.into_iter().map(|(label, value)| (label, value.into())).collect()
     };
     let score = |name| scores.and_then(|scores| scores.get(name)).map(|value| digits(value, 4));
-    let others = scores.into_iter().flat_map(|scores| scores.vocabulary().heads());
-    let others =
-        others.filter(|(head, _)| ![EXPRESSION, VALENCE_AROUSAL, ACTION_UNITS].contains(&&*head.name));
+    let heads = scores
+        .into_iter()
+        .chain(sequences)
+        .flat_map(|scores| scores.vocabulary().heads().map(move |(head, _)| (head.name.as_str(), scores)));
+    let others = heads.filter(|(name, _)| ![EXPRESSION, VALENCE_AROUSAL, ACTION_UNITS].contains(name));
+    let others = others.filter_map(|(name, of)| Some((name.to_owned(), map(named(of.head(name)?)).into())));
     FaceLine {
         bounds: [bounds.x, bounds.y, bounds.width, bounds.height].map(|value| digits(value, 1)),
         score: digits(face.score, 4),
@@ -98,13 +102,13 @@ fn face_line(face: &Face, scores: Option<&Scores>) -> FaceLine {
         valence: score("valence"),
         arousal: score("arousal"),
         action_units: head(ACTION_UNITS).map(|named| named.into_iter().collect()),
-        others: others.filter_map(|(of, _)| Some((of.name.clone(), map(head(&of.name)?).into()))).collect(),
+        others: others.collect(),
     }
 }
 
 /// The columns of a clip's CSV: the first nine as OpenFace and Py-Feat name them, then a column for each expression, two
 /// for each action unit, and one for each other score.
-pub fn csv_header(vocabulary: &Vocabulary) -> String {
+pub fn csv_header(vocabularies: &[Arc<Vocabulary>]) -> String {
     let mut columns: Vec<String> = [
         "frame",
         "face_id",
@@ -118,7 +122,7 @@ pub fn csv_header(vocabulary: &Vocabulary) -> String {
     ]
     .map(str::to_owned)
     .into();
-    for (head, _) in vocabulary.heads() {
+    for (head, _) in vocabularies.iter().flat_map(|vocabulary| vocabulary.heads()) {
         for label in &head.labels {
             match head.name.as_str() {
                 EXPRESSION | VALENCE_AROUSAL => columns.push(label.clone()),
@@ -130,12 +134,13 @@ pub fn csv_header(vocabulary: &Vocabulary) -> String {
     columns.join(",") + "\n"
 }
 
-/// The lines of a frame: one for each face or, with `success` 0, one that says that there was none.
-pub fn csv(reading: &ClipReading, vocabulary: &Vocabulary) -> String {
+/// The lines of a frame: one for each face or, with `success` 0, one that says that there was none. A score that there is
+/// none of yet is an empty cell.
+pub fn csv(reading: &ClipReading, vocabularies: &[Arc<Vocabulary>]) -> String {
     let (frame, time) = (reading.number, seconds(reading.time));
-    let scores = csv_header(vocabulary).split(',').count() - 9;
     if reading.faces.is_empty() {
-        return format!("{frame},0,{time},0,0,,,,{}\n", ",".repeat(scores));
+        let columns = csv_header(vocabularies).split(',').count();
+        return format!("{frame},0,{time},0,0{}\n", ",".repeat(columns - 5));
     }
     let line = |face: &ClipFace| {
         let bounds = &face.face.bounds;
@@ -148,18 +153,18 @@ pub fn csv(reading: &ClipReading, vocabulary: &Vocabulary) -> String {
             "1".to_owned(),
         ];
         cells.extend(bounds.map(|value| value.to_string()));
-        match &face.scores {
-            None => cells.extend(vec![String::new(); scores]),
-            Some(scores) => {
-                for (head, range) in vocabulary.heads() {
-                    for value in &scores.values()[range] {
-                        if head.name == ACTION_UNITS {
-                            // OpenFace's intensities go from 0 to 5, and from the middle on a unit is there.
-                            cells.push(digits(5.0 * value, 3).to_string());
-                            cells.push(u8::from(*value >= 0.5).to_string());
-                        } else {
-                            cells.push(digits(*value, 4).to_string());
-                        }
+        for vocabulary in vocabularies {
+            let scores = face.scores.iter().chain(&face.sequences).find(|s| s.vocabulary() == vocabulary);
+            for (head, range) in vocabulary.heads() {
+                for place in range {
+                    let value = scores.map(|scores| scores.values()[place]);
+                    let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+                    if head.name == ACTION_UNITS {
+                        // OpenFace's intensities go from 0 to 5, and from the middle on a unit is there.
+                        cells.push(cell(value.map(|value| digits(5.0 * value, 3))));
+                        cells.push(cell(value.map(|value| f64::from(u8::from(value >= 0.5)))));
+                    } else {
+                        cells.push(cell(value.map(|value| digits(value, 4))));
                     }
                 }
             }
@@ -193,44 +198,50 @@ mod tests {
     use emotiond_core::geometry::{Point, Rect};
     use emotiond_core::report::score::{ScoreHead, ScoreKind};
 
-    fn reading() -> (Arc<Vocabulary>, ClipReading) {
+    fn reading() -> (Vec<Arc<Vocabulary>>, ClipReading) {
         let expressions = ["neutral".parse().unwrap(), "happiness".parse().unwrap()];
         let units = ["AU1".to_owned(), "AU12".to_owned()];
-        let other = ScoreHead {
-            name: "engagement".to_owned(),
-            kind: ScoreKind::Distribution,
-            labels: vec!["low".to_owned(), "high".to_owned()],
-        };
         let heads = vec![
             ScoreHead::expression(&expressions),
             ScoreHead::valence_arousal(),
             ScoreHead::action_units(&units),
-            other,
         ];
         let vocabulary = Arc::new(Vocabulary::new(heads));
-        let values = vec![0.25, 0.75, -0.5, 0.125, 0.1, 0.5, 0.3, 0.7];
+        let head = ScoreHead {
+            name: "sequence.engagement".to_owned(),
+            kind: ScoreKind::Distribution,
+            labels: vec!["low".to_owned(), "high".to_owned()],
+        };
+        let sequence = Arc::new(Vocabulary::new(vec![head]));
+        let sequences = vec![Scores::new(Arc::clone(&sequence), vec![0.3, 0.7])];
+        let values = vec![0.25, 0.75, -0.5, 0.125, 0.1, 0.5];
         let bounds = Rect { x: 1.0, y: 2.0, width: 30.0, height: 40.25 };
         let face = Face { bounds, score: 0.9, keypoints: [Point::default(); 6] };
         let scores = Some(Scores::new(Arc::clone(&vocabulary), values));
-        let faces = vec![ClipFace { track: 3, face, scores }];
-        (vocabulary, ClipReading { number: 7, time: Duration::from_millis(240), faces, events: Vec::new() })
+        let faces = vec![ClipFace { track: 3, face, scores, sequences }];
+        (
+            vec![vocabulary, sequence],
+            ClipReading { number: 7, time: Duration::from_millis(240), faces, events: Vec::new() },
+        )
     }
 
     #[test]
     fn csv_has_the_columns_that_others_know() {
-        let (vocabulary, mut reading) = reading();
-        let header = csv_header(&vocabulary);
+        let (vocabularies, mut reading) = reading();
+        let header = csv_header(&vocabularies);
         assert_eq!(
             header,
             "frame,face_id,timestamp,confidence,success,FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,neutral,\
-             happiness,valence,arousal,AU01_r,AU01_c,AU12_r,AU12_c,engagement.low,engagement.high\n"
+             happiness,valence,arousal,AU01_r,AU01_c,AU12_r,AU12_c,sequence.engagement.low,sequence.engagement.high\n"
         );
-        let line = csv(&reading, &vocabulary);
+        let line = csv(&reading, &vocabularies);
         assert_eq!(line, "7,3,0.24,0.9,1,1,2,30,40.3,0.25,0.75,-0.5,0.125,0.5,0,2.5,1,0.3,0.7\n");
+        reading.faces[0].sequences.clear();
+        assert!(csv(&reading, &vocabularies).ends_with(",2.5,1,,\n"), "nothing said yet");
         reading.faces[0].scores = None;
-        let unread = csv(&reading, &vocabulary);
+        let unread = csv(&reading, &vocabularies);
         reading.faces.clear();
-        let nobody = csv(&reading, &vocabulary);
+        let nobody = csv(&reading, &vocabularies);
         assert!(nobody.starts_with("7,0,0.24,0,0,,"), "{nobody}");
         for line in [&line, &unread, &nobody] {
             assert_eq!(line.split(',').count(), header.split(',').count(), "{line}");
@@ -244,7 +255,7 @@ mod tests {
         let expected = serde_json::json!({
             "frame": 7, "time": 0.24, "track": 3, "box": [1.0, 2.0, 30.0, 40.3], "score": 0.9,
             "expression": {"neutral": 0.25, "happiness": 0.75}, "valence": -0.5, "arousal": 0.125,
-            "action_units": {"AU1": 0.1, "AU12": 0.5}, "engagement": {"low": 0.3, "high": 0.7},
+            "action_units": {"AU1": 0.1, "AU12": 0.5}, "sequence.engagement": {"low": 0.3, "high": 0.7},
         });
         assert_eq!(line, expected);
     }

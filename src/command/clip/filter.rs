@@ -209,6 +209,7 @@ mod tests {
             track: *track,
             face,
             scores: Some(Scores::new(Arc::clone(&vocabulary), vec![*value, 0.0])),
+            sequences: Vec::new(),
         });
         let time = Duration::from_secs_f64(seconds);
         ClipReading { number, time, faces: faces.collect(), events: Vec::new() }

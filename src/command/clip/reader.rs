@@ -7,12 +7,13 @@ use crate::config::Settings;
 use crate::host::wipe::wipe;
 use crate::vision::VisionSettings;
 use crate::vision::detect::FaceDetector;
-use crate::vision::emotion::EmotionModel;
+use crate::vision::emotion::sequence::Sequences;
+use crate::vision::emotion::{EmotionModel, Flip};
 use crate::vision::models::Models;
 use emotiond_core::Moment;
 use emotiond_core::geometry::Face;
 use emotiond_core::report::compound::CompoundReader;
-use emotiond_core::report::observation::{FrameAnalysis, Observation, Passage, Skipped};
+use emotiond_core::report::observation::{FrameAnalysis, Observation, Passage, Skipped, TrackId};
 use emotiond_core::report::reading::Reading;
 use emotiond_core::report::score::{Scores, Vocabulary};
 use emotiond_core::report::summary::Windows;
@@ -24,6 +25,7 @@ use emotiond_core::track::Tracker;
 pub struct ClipReader {
     detector: Box<dyn FaceDetector>,
     emotion: Option<Box<dyn EmotionModel>>,
+    sequences: Sequences,
     compound: Option<CompoundReader>,
     vocabulary: Arc<Vocabulary>,
     settings: VisionSettings,
@@ -38,7 +40,7 @@ impl ClipReader {
     /// A reader at the start of a clip.
     #[must_use]
     pub fn new(models: Models, settings: &Settings) -> Self {
-        let Models { detector, emotion, .. } = models;
+        let Models { detector, emotion, sequences, .. } = models;
         let settings = settings.vision();
         let mut vocabulary = emotion.as_ref().map(|model| model.vocabulary()).unwrap_or_default();
         let compound = settings.compound.and_then(|mean| CompoundReader::new(mean, &vocabulary));
@@ -48,6 +50,7 @@ impl ClipReader {
         let mut reader = Self {
             detector,
             emotion,
+            sequences,
             compound,
             vocabulary,
             tracker: Tracker::new(settings.tracker.clone()),
@@ -64,6 +67,7 @@ impl ClipReader {
     pub fn restart(&mut self) {
         let settings = &self.settings;
         self.detector.restart();
+        self.sequences.scrub();
         self.tracker = Tracker::new(settings.tracker.clone());
         self.smoother = Smoother::new(settings.smoothing).with_heads(settings.smoothing_by_head.clone());
         self.windows = Windows::new(settings.summary.clone(), Moment::ZERO);
@@ -95,20 +99,31 @@ impl ClipReader {
             self.windows.passage(passage);
             if let Passage::Ended { track, .. } = passage {
                 self.smoother.remove(track);
+                self.sequences.remove(track);
             }
         }
         let mut read = Vec::with_capacity(faces.len());
         let mut analysis = FrameAnalysis { at, faces: Vec::new(), skipped: Skipped::default() };
         for (face, track) in faces.into_iter().zip(tracks) {
-            let scores =
-                self.emotion.as_mut().map(|model| model.read_both_ways(&frame.picture, &face)).transpose()?;
+            let scores = self.read_face(frame, &face, track)?;
+            let sequences = match &scores {
+                Some(scores) => self.sequences.read(track, at, scores)?,
+                None => Vec::new(),
+            };
             let known = scores.as_ref().filter(|_| self.readable(&face));
             let known = known.map(|scores| self.smoother.update(track, at, scores));
             let scores_of_daemon = known.map(|scores| self.with_compounds(scores));
             let reading = if scores_of_daemon.is_some() { Reading::At(at) } else { Reading::No };
             let facing = face.facing();
-            analysis.faces.push(Observation { track, facing, scores: scores_of_daemon, reading });
-            read.push(ClipFace { track: track.0, face, scores });
+            let shown = if reading == Reading::No { Vec::new() } else { sequences.clone() };
+            analysis.faces.push(Observation {
+                track,
+                facing,
+                scores: scores_of_daemon,
+                sequences: shown,
+                reading,
+            });
+            read.push(ClipFace { track: track.0, face, scores, sequences });
         }
         self.windows.frame(&analysis);
         // Nothing is said of windows here, but visits are counted by them.
@@ -116,6 +131,25 @@ impl ClipReader {
         let policy = &self.settings.summary.policy;
         let signals = Signals::of(&analysis, policy).with_visits(self.windows.visits(), policy);
         Ok((read, self.triggers.update(at, &signals)))
+    }
+
+    /// Both ways, as `read_both_ways` does it, but for the embedding: that is of the face as it is.
+    fn read_face(
+        &mut self,
+        frame: &ClipFrame,
+        face: &Face,
+        track: TrackId,
+    ) -> anyhow::Result<Option<Scores>> {
+        let Some(model) = &mut self.emotion else { return Ok(None) };
+        let mut scores = model.read(&frame.picture, face, Flip::Plain)?;
+        self.sequences.embed(track, model.as_mut());
+        scores.approach(&model.read(&frame.picture, face, Flip::Mirrored)?, 0.5);
+        Ok(Some(scores))
+    }
+
+    /// What the networks that read sequences can say.
+    pub fn sequences(&self) -> Vec<Arc<Vocabulary>> {
+        self.sequences.vocabularies().cloned().collect()
     }
 
     /// Whether the daemon would read this face.

@@ -37,12 +37,12 @@ pub enum ClipSource {
 
 impl ClipSource {
     /// Opens a folder, a Motion JPEG file (`.mjpeg`, `.mjpg`), Motion JPEG on standard input (`-`), or a video, which
-    /// ffmpeg decodes. `fps` is the rate of pictures, which have none of their own, and the one that a video is brought
-    /// to.
+    /// ffmpeg decodes. `fps` is the rate of pictures, which have none of their own; with `resample` it is also the one that
+    /// a video is brought to, of which else every frame is read.
     ///
     /// # Errors
     /// If there is no such file, no picture in it, or no ffmpeg for it.
-    pub fn open(path: &Path, fps: Option<f64>) -> Result<Self, Failure> {
+    pub fn open(path: &Path, fps: Option<f64>, resample: bool) -> Result<Self, Failure> {
         let rate = fps.unwrap_or(FPS);
         if path == Path::new("-") {
             return MjpegClip::open(&Input::Stdin, rate).or_exit(Code::Data).map(Self::Mjpeg);
@@ -56,7 +56,7 @@ impl ClipSource {
             let input = Input::Path(path.to_owned());
             return MjpegClip::open(&input, rate).or_exit(Code::Data).map(Self::Mjpeg);
         }
-        FfmpegClip::open(path, fps).map(Self::Video)
+        FfmpegClip::open(path, fps.filter(|_| resample)).map(Self::Video)
     }
 
     /// The next frame that can be read; `None` at the end.

@@ -1,5 +1,7 @@
 //! The shape of a manifest's TOML, and what has to hold before it becomes a [`Manifest`].
 
+mod sequence;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -7,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Activation, Crop, Head, Manifest, NetworkInput, OutputRef, Source, Task, YunetDetector};
+use super::{Activation, Color, Crop, Head, Manifest, NetworkInput, OutputRef, Source, Task, YunetDetector};
 
 /// The version of the manifest format that this program reads.
 const FORMAT: u32 = 1;
@@ -29,11 +31,20 @@ pub(super) struct RawManifest {
     source: String,
     #[serde(default)]
     training_data: Vec<String>,
-    input: NetworkInput,
+    input: Option<NetworkInput>,
     crop: Option<Crop>,
+    embedding: Option<EmbeddingTable>,
+    sequence: Option<sequence::SequenceTable>,
     #[serde(default, rename = "head")]
     heads: Vec<RawHead>,
     detector: Option<DetectorTable>,
+}
+
+/// The output that describes the face as a whole.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmbeddingTable {
+    output: OutputRef,
 }
 
 /// How a face detector's outputs are read, by the manifest's `decoder`.
@@ -51,12 +62,14 @@ enum DetectorTable {
 enum Kind {
     Emotion,
     FaceDetector,
+    Sequence,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawHead {
     kind: HeadKind,
+    name: Option<String>,
     output: Option<OutputRef>,
     slice: Option<[usize; 2]>,
     from: Option<HeadKind>,
@@ -86,6 +99,10 @@ enum HeadKind {
     Expression,
     ActionUnits,
     ValenceArousal,
+    /// Of a sequence model.
+    Classes,
+    /// Of a sequence model.
+    Activations,
 }
 
 impl RawManifest {
@@ -107,24 +124,44 @@ impl RawManifest {
             return Err(format!("sha256 = {:?} must be 64 lower-case hexadecimal digits", self.sha256));
         }
         self.check_texts()?;
-        self.input.check()?;
-        let task = match self.kind {
-            Kind::FaceDetector => {
-                if self.crop.is_some() || !self.heads.is_empty() {
-                    return Err("a face_detector has neither [crop] nor [[head]]".to_owned());
+        if let Some(input) = &self.input {
+            input.check()?;
+        }
+        let picture = self.input.as_ref().ok_or("a model that takes a picture needs an [input] table");
+        let sequence = self.sequence.is_some();
+        let task =
+            match self.kind {
+                Kind::FaceDetector => {
+                    if self.crop.is_some() || !self.heads.is_empty() || self.embedding.is_some() || sequence {
+                        return Err("a face_detector has none of [crop], [[head]], [embedding], [sequence]"
+                            .to_owned());
+                    }
+                    let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
+                    Task::FaceDetector(detector.check(picture?)?)
                 }
-                let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
-                Task::FaceDetector(detector.check(&self.input)?)
-            }
-            Kind::Emotion => {
-                if self.detector.is_some() {
-                    return Err("an emotion model has no [detector]".to_owned());
+                Kind::Emotion => {
+                    if self.detector.is_some() || sequence {
+                        return Err("an emotion model has neither [detector] nor [sequence]".to_owned());
+                    }
+                    picture?;
+                    let crop = self.crop.ok_or("an emotion model needs a [crop] table")?;
+                    crop.check()?;
+                    let embedding = self.embedding.map(|table| table.output);
+                    Task::Emotion { crop, heads: check_heads(self.heads)?, embedding }
                 }
-                let crop = self.crop.ok_or("an emotion model needs a [crop] table")?;
-                crop.check()?;
-                Task::Emotion { crop, heads: check_heads(self.heads)? }
-            }
-        };
+                Kind::Sequence => {
+                    let pictures = self.input.is_some() || self.crop.is_some() || self.embedding.is_some();
+                    if pictures || self.detector.is_some() {
+                        return Err("a sequence model has none of [input], [crop], [embedding], [detector]"
+                            .to_owned());
+                    }
+                    let input = self.sequence.ok_or("a sequence model needs a [sequence] table")?.check()?;
+                    let head = sequence::check_head(self.heads, &input)?;
+                    Task::Sequence(input, head)
+                }
+            };
+        let nothing =
+            NetworkInput { width: 0, height: 0, color: Color::Gray, mean: Vec::new(), std: Vec::new() };
         Ok(Manifest {
             file: path.parent().unwrap_or(Path::new("")).join(&self.file),
             path: path.to_owned(),
@@ -134,7 +171,7 @@ impl RawManifest {
             licence: self.licence,
             source: self.source,
             training_data: self.training_data,
-            input: self.input,
+            input: self.input.unwrap_or(nothing),
             task,
         })
     }
@@ -292,7 +329,11 @@ impl RawHead {
             HeadKind::Expression => &[Activation::None, Activation::Softmax, Activation::Sigmoid],
             HeadKind::ActionUnits => &[Activation::None, Activation::Sigmoid],
             HeadKind::ValenceArousal => &[Activation::None, Activation::Tanh],
+            HeadKind::Classes | HeadKind::Activations => return wrong("belongs to a sequence model"),
         };
+        if self.name.is_some() {
+            return wrong("has a name, which only the head of a sequence model may have");
+        }
         if !allowed.contains(&self.activation) {
             return wrong(&format!("has activation {:?}; expected one of {allowed:?}", self.activation));
         }
@@ -319,7 +360,9 @@ impl RawHead {
         let source = Source { output, slice: self.slice };
         let activation = self.activation;
         match kind {
-            HeadKind::ValenceArousal => Ok(Head::ValenceArousal { source, activation }),
+            HeadKind::ValenceArousal | HeadKind::Classes | HeadKind::Activations => {
+                Ok(Head::ValenceArousal { source, activation })
+            }
             HeadKind::ActionUnits => {
                 let (labels, thresholds) = (self.labels, self.thresholds);
                 if let Some(thresholds) = &thresholds

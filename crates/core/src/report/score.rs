@@ -21,6 +21,9 @@ pub const ACTION_UNITS: &str = "action_units";
 /// The name of the head with compound expressions.
 pub(crate) const COMPOUND: &str = "compound";
 
+/// How the names of heads of networks that read sequences begin; the rest is the network's own name for it.
+pub const SEQUENCE: &str = "sequence.";
+
 /// What the numbers of a head are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ScoreKind {
@@ -94,10 +97,16 @@ pub(crate) fn check_signal(name: &str) -> Result<(), String> {
         Some((EXPRESSION, expression)) => expression.parse::<Expression>().map(|_| ()),
         Some((ACTION_UNITS, unit)) if !unit.is_empty() => Ok(()),
         Some((COMPOUND, name)) if COMPOUNDS.iter().any(|(known, _)| *known == name) => Ok(()),
+        // Which heads there are is known when their networks are opened.
+        Some(("sequence", rest))
+            if rest.split_once('.').is_some_and(|(head, label)| !head.is_empty() && !label.is_empty()) =>
+        {
+            Ok(())
+        }
         None if ScoreHead::valence_arousal().place(name).is_some() => Ok(()),
         _ => Err(format!(
-            "unknown signal {name:?}; the signals are expression.<name>, compound.<name>, action_units.<AU>, valence, \
-             arousal, faces, facing, people, visit and dwell"
+            "unknown signal {name:?}; the signals are expression.<name>, compound.<name>, action_units.<AU>, \
+             sequence.<head>.<label>, valence, arousal, faces, facing, people, visit and dwell"
         )),
     }
 }

@@ -164,7 +164,7 @@ mod tests {
         let scores = Some(Scores::new(Arc::clone(&vocabulary), vec![0.25, 0.75, 0.5, -0.5]));
         for number in 1..=10_000_u64 {
             let time = Duration::from_secs_f64((number - 1) as f64 / 25.0);
-            let faces = vec![ClipFace { track: 1, face, scores: scores.clone() }];
+            let faces = vec![ClipFace { track: 1, face, scores: scores.clone(), sequences: Vec::new() }];
             bins.add(&ClipReading { number, time, faces, events: Vec::new() });
             assert!(bins.bins.len() <= MOST);
         }

@@ -80,7 +80,13 @@ fn an_unheard_of_head_is_smoothed_averaged_and_watched() {
         let reading = Scores::new(Arc::clone(&vocabulary), vec![0.0, 0.0, value, 0.25]);
         let scores = smoother.update(TrackId(1), at, &reading);
         let reading = Reading::At(at);
-        let faces = vec![Observation { track: TrackId(1), facing: true, scores: Some(scores), reading }];
+        let faces = vec![Observation {
+            track: TrackId(1),
+            facing: true,
+            scores: Some(scores),
+            sequences: Vec::new(),
+            reading,
+        }];
         let analysis = FrameAnalysis { at, faces, skipped: Skipped::default() };
         windows.frame(&analysis);
         events.extend(triggers.update(at, &Signals::of(&analysis, &Policy::default())));
