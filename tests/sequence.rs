@@ -73,6 +73,45 @@ fn summaries_say_what_sequences_say() {
 }
 
 #[test]
+fn two_models_can_be_blended() {
+    let models = models();
+    let path = config(models.path(), "home", "");
+    let plain = std::fs::read_to_string(&path).unwrap();
+    // The same network with another calibration says other things of the same face.
+    let manifest = std::fs::read_to_string(models.path().join("emotiond-mtl.toml")).unwrap();
+    std::fs::write(
+        models.path().join("hot.toml"),
+        manifest.replace("temperature = 0.843", "temperature = 6.0"),
+    )
+    .unwrap();
+    let happiness = |emotion: &str| {
+        std::fs::write(&path, plain.replace("emotion = \"embedding\"", emotion)).unwrap();
+        let photo = format!("{ROOT}/tests/data/astronaut.png");
+        let output = emotiond(&["analyze", "--json", &photo], &path);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        lines(&output)[0]["faces"][0]["expression"]["happiness"].as_f64().unwrap()
+    };
+    let (cold, hot) = (happiness("emotion = \"emotiond-mtl\""), happiness("emotion = \"hot\""));
+    assert!(cold - hot > 0.2, "{cold} {hot}");
+    let blended = happiness("emotion = \"emotiond-mtl\"\nblend = \"hot\"\nblend_weight = 0.25");
+    assert!((blended - (0.75 * cold + 0.25 * hot)).abs() < 1e-3, "{blended}");
+    // Seven classes and eight are no classes to mix.
+    let config = models.path().join("other.conf");
+    let text_of = plain.replace("emotion = \"embedding\"", "emotion = \"emotiond-mtl\"\nblend = \"seven\"");
+    std::fs::write(&config, text_of).unwrap();
+    let heads = manifest.find("[[head]]").unwrap();
+    let seven = format!(
+        "{}[[head]]\nkind = \"expression\"\noutput = 0\nslice = [0, 7]\nlabels = [\"neutral\", \"happiness\", \
+         \"surprise\", \"sadness\", \"anger\", \"disgust\", \"fear\"]\nactivation = \"softmax\"\n",
+        &manifest[..heads]
+    );
+    std::fs::write(models.path().join("seven.toml"), seven).unwrap();
+    let output = emotiond(&["run", "--publish", "stdout"], &config);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("nothing can be blended"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_clip_has_them_once_there_is_enough_of_the_face() {
     let models = models();
     let config = config(models.path(), "home", "\"emotiond-temporal\"");
@@ -113,6 +152,32 @@ fn attention_is_not_measured_where_it_is_withheld() {
     let output = emotiond(&["run", "--publish", "stdout"], &school);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(lines(&output).iter().all(|line| line["sequences"].is_null() && line["expression"].is_null()));
+}
+
+#[test]
+fn a_manifest_maps_outputs_to_valence_and_arousal() {
+    let models = models();
+    let manifest = std::fs::read_to_string(models.path().join("emotiond-mtl.toml")).unwrap();
+    let heads = manifest.find("[[head]]\nkind = \"valence_arousal\"").unwrap();
+    // Both are read off the first two action units and the eight expressions; the biases alone count here.
+    let with = |row: &str| {
+        let affect = format!(
+            "[[head]]\nkind = \"valence_arousal\"\noutput = 1\nslice = [0, 2]\nactivation = \"tanh\"\n\
+             linear = [{row}, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1]]\n"
+        );
+        std::fs::write(models.path().join("embedding.toml"), format!("{}{affect}", &manifest[..heads]))
+            .unwrap();
+        let photo = format!("{ROOT}/tests/data/astronaut.png");
+        emotiond(&["analyze", "--json", &photo], &config(models.path(), "home", ""))
+    };
+    let output = with("[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.5]");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let face = &lines(&output)[0]["faces"][0];
+    let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-3;
+    assert!(near(&face["valence"], 0.5_f64.tanh()) && near(&face["arousal"], -(1.0_f64.tanh())), "{face}");
+    let short = with("[0, 0.5]");
+    assert_eq!(short.status.code(), Some(78));
+    assert!(text(&short.stderr).contains("expected 11 numbers"), "{}", text(&short.stderr));
 }
 
 #[test]

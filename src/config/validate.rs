@@ -67,6 +67,10 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             detector: detector(file.models.detector)?,
             range: file.camera.range,
             emotion: file.models.emotion,
+            blend: {
+                let weight = within("models.blend_weight", file.models.blend_weight, 0.0, 1.0)? as f32;
+                file.models.blend.map(|name| (name, weight))
+            },
             sequences: sequences(file.models.sequences)?,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,

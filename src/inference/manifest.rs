@@ -241,6 +241,9 @@ pub enum Head {
         source: Source,
         /// None or tanh.
         activation: Activation,
+        /// One row for valence and one for arousal: a weight for each raw value of the expression head, in the tensor's
+        /// order, two for those of this one, and a bias. The activation comes after that.
+        linear: Option<[Vec<f32>; 2]>,
     },
     /// Valence and arousal read out of the expression distribution: the expectation of a point per expression.
     Circumplex {

@@ -1,5 +1,6 @@
 //! Emotion scores of a face.
 
+pub mod blend;
 pub mod heads;
 pub mod sequence;
 

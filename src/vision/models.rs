@@ -4,6 +4,7 @@ use crate::inference::ModelError;
 pub use crate::inference::manifest::locate as manifest_path;
 use crate::inference::manifest::{Manifest, Task};
 use crate::vision::detect::{CameraRange, FaceDetector};
+use crate::vision::emotion::blend::BlendedEmotion;
 use crate::vision::emotion::sequence::Sequences;
 use crate::vision::emotion::{EmotionModel, TfliteEmotion};
 use emotiond_core::report::payload::ModelInfo;
@@ -11,7 +12,7 @@ use emotiond_core::report::policy::Policy;
 use std::path::PathBuf;
 
 /// Which models to load.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelSettings {
     /// Folder of the manifests.
     pub directory: PathBuf,
@@ -21,6 +22,8 @@ pub struct ModelSettings {
     pub range: CameraRange,
     /// Emotion model: a manifest's name or path.
     pub emotion: String,
+    /// A second emotion model, likewise, whose scores are blended in with this weight, 0..=1.
+    pub blend: Option<(String, f32)>,
     /// Models that read sequences of what it says, likewise.
     pub sequences: Vec<String>,
 }
@@ -48,8 +51,22 @@ pub fn open(settings: &ModelSettings, policy: &Policy) -> Result<Models, ModelEr
     let mut info = vec![describe(&manifest)];
     let (mut emotion, mut sequences) = (None, Sequences::default());
     if policy.emotion {
-        let model = TfliteEmotion::load(&manifest_path(folder, &settings.emotion))?;
-        info.push(describe(model.manifest()));
+        let mut load = |name: &str| -> Result<Box<dyn EmotionModel>, ModelError> {
+            let model = TfliteEmotion::load(&manifest_path(folder, name))?;
+            info.push(describe(model.manifest()));
+            Ok(Box::new(model))
+        };
+        let mut model = load(&settings.emotion)?;
+        if let Some((name, weight)) = &settings.blend {
+            let blended = BlendedEmotion::new(model, load(name)?, *weight);
+            if !blended.is_possible() {
+                let reason =
+                    "it has no head with the labels of one of models.emotion, so nothing can be blended"
+                        .to_owned();
+                return Err(ModelError::Manifest { path: manifest_path(folder, name), reason });
+            }
+            model = Box::new(blended);
+        }
         for name in &settings.sequences {
             let manifest = Manifest::read(&manifest_path(folder, name))?;
             if let Task::Sequence(input, _) = &manifest.task
@@ -62,9 +79,9 @@ pub fn open(settings: &ModelSettings, policy: &Policy) -> Result<Models, ModelEr
                 continue;
             }
             info.push(describe(&manifest));
-            sequences.open(manifest, &model)?;
+            sequences.open(manifest, model.as_ref())?;
         }
-        emotion = Some(Box::new(model) as Box<dyn EmotionModel>);
+        emotion = Some(model);
     }
     Ok(Models { detector, emotion, sequences, info })
 }

@@ -81,6 +81,7 @@ struct RawHead {
     bias: Option<Vec<f32>>,
     thresholds: Option<Vec<f32>>,
     prior: Option<Vec<f32>>,
+    linear: Option<[Vec<f32>; 2]>,
     circumplex: Option<BTreeMap<String, [f32; 2]>>,
     action_units: Option<BTreeMap<String, [f32; 2]>>,
 }
@@ -288,6 +289,7 @@ fn check_heads(raw: Vec<RawHead>) -> Result<Vec<Head>, String> {
     }
     let heads = raw.into_iter().map(RawHead::check).collect::<Result<Vec<_>, _>>()?;
     check_circumplex(&heads)?;
+    check_linear(&heads)?;
     Ok(heads)
 }
 
@@ -321,6 +323,32 @@ fn check_circumplex(heads: &[Head]) -> Result<(), String> {
     Ok(())
 }
 
+/// A linear layer needs a weight for each output it takes.
+fn check_linear(heads: &[Head]) -> Result<(), String> {
+    let rows = heads.iter().find_map(|head| match head {
+        Head::ValenceArousal { linear, .. } => linear.as_ref(),
+        _ => None,
+    });
+    let labels = heads.iter().find_map(|head| match head {
+        Head::Expression { labels, .. } => Some(labels.len()),
+        _ => None,
+    });
+    let Some(rows) = rows else { return Ok(()) };
+    let Some(labels) = labels else {
+        return Err("[[head]] linear takes the outputs of an expression head, and there is none".to_owned());
+    };
+    let wanted = labels + 3;
+    for row in rows {
+        if row.len() != wanted || row.iter().any(|weight| !(-1e3..=1e3).contains(weight)) {
+            return Err(format!(
+                "[[head]] linear = {row:?}; expected {wanted} numbers in -1000..=1000: one for each expression, valence, \
+                 arousal, and a bias"
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl RawHead {
     fn check(self) -> Result<Head, String> {
         let kind = self.kind;
@@ -340,6 +368,9 @@ impl RawHead {
         let calibrated = self.temperature.is_some() || self.bias.is_some() || self.prior.is_some();
         if kind != HeadKind::Expression && calibrated {
             return wrong("has a temperature, a bias or a prior, which only an expression head may have");
+        }
+        if self.linear.is_some() && (kind != HeadKind::ValenceArousal || self.from.is_some()) {
+            return wrong("has linear, which only a valence_arousal head with an output may have");
         }
         if kind != HeadKind::ActionUnits && self.thresholds.is_some() {
             return wrong("has thresholds, which only an action_units head may have");
@@ -361,7 +392,7 @@ impl RawHead {
         let activation = self.activation;
         match kind {
             HeadKind::ValenceArousal | HeadKind::Classes | HeadKind::Activations => {
-                Ok(Head::ValenceArousal { source, activation })
+                Ok(Head::ValenceArousal { source, activation, linear: self.linear })
             }
             HeadKind::ActionUnits => {
                 let (labels, thresholds) = (self.labels, self.thresholds);

@@ -224,6 +224,20 @@ impl Scores {
         self.approach_by_head(other, |_| share);
     }
 
+    /// Moves the heads that another model has too, with the same labels, towards its scores by a share of the difference,
+    /// 0 (not at all) to 1. A weighted mean of two distributions is a distribution.
+    pub fn blend(&mut self, other: &Self, share: f32) {
+        for (head, range) in self.vocabulary.heads() {
+            let Some((_, theirs)) = other.vocabulary.head(&head.name).filter(|(same, _)| *same == head)
+            else {
+                continue;
+            };
+            for (own, other) in self.values[range].iter_mut().zip(&other.values[theirs]) {
+                *own += share * (other - *own);
+            }
+        }
+    }
+
     /// The same with a share for each head, by its name.
     pub(crate) fn approach_by_head(&mut self, other: &Self, share: impl Fn(&str) -> f64) {
         if self.vocabulary != other.vocabulary {

@@ -121,6 +121,7 @@ pub(super) fn check_head(heads: Vec<RawHead>, input: &SequenceInput) -> Result<S
         && head.prior.is_none()
         && head.thresholds.is_none()
         && head.circumplex.is_none()
+        && head.linear.is_none()
         && head.action_units.is_none();
     if !plain {
         return Err(

@@ -100,3 +100,22 @@ fn an_unheard_of_head_is_smoothed_averaged_and_watched() {
     let happened: Vec<_> = events.iter().map(|event| (event.phase, event.at)).collect();
     assert_eq!(happened, [(Phase::Start, Moment::from_secs(2))]);
 }
+
+#[test]
+fn two_models_are_blended_where_they_say_the_same_things() {
+    use crate::report::expression::Expression::{Happiness, Neutral};
+    let units = ["AU12".to_owned()];
+    let first = Arc::new(Vocabulary::new(vec![
+        ScoreHead::expression(&[Neutral, Happiness]),
+        ScoreHead::valence_arousal(),
+        ScoreHead::action_units(&units),
+    ]));
+    let other_units = ["AU1".to_owned()];
+    let second = Arc::new(Vocabulary::new(vec![
+        ScoreHead::action_units(&other_units),
+        ScoreHead::expression(&[Happiness, Neutral]),
+    ]));
+    let mut scores = Scores::new(first, vec![1.0, 0.0, 0.5, 0.5, 0.25]);
+    scores.blend(&Scores::new(second, vec![1.0, 0.5, 0.5]), 0.5);
+    assert_eq!(scores.values(), [0.75, 0.25, 0.5, 0.5, 0.25]);
+}
