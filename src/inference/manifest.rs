@@ -3,18 +3,17 @@
 //! Parsed from TOML into [`Manifest`], which can only be built valid. Adding a model is adding two files.
 
 mod raw;
+mod sequence;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::error::ModelError;
 use crate::host::file;
 use emotiond_core::report::expression::Expression;
-use emotiond_core::report::score::ScoreHead;
-use emotiond_core::sequence::SequenceSettings;
+pub use sequence::{SequenceHead, SequenceInput, SequenceSource};
 
 /// The largest manifest, in bytes: a hundred times what the shipped ones take.
 const LARGEST: u64 = 256 << 10;
@@ -60,39 +59,6 @@ pub enum Task {
     },
     /// Reading the last seconds of what the emotion model says of one face.
     Sequence(SequenceInput, SequenceHead),
-}
-
-/// What a network that reads sequences takes.
-#[derive(Clone, Debug)]
-pub struct SequenceInput {
-    /// What each step is made of.
-    pub source: SequenceSource,
-    /// Rate, number and layout of the steps.
-    pub settings: SequenceSettings,
-    /// The time between two runs for one face.
-    pub every: Duration,
-    /// Whether it measures attention, which a site may withhold where it allows emotion.
-    pub attention: bool,
-}
-
-/// What each step of a sequence is made of.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SequenceSource {
-    /// Scores of the emotion model by the names of their signals.
-    Scores(Vec<String>),
-    /// The emotion model's embedding.
-    Embedding,
-}
-
-/// What a network that reads sequences gives.
-#[derive(Clone, Debug)]
-pub struct SequenceHead {
-    /// Where it is.
-    pub source: Source,
-    /// None, softmax or sigmoid.
-    pub activation: Activation,
-    /// What it means.
-    pub scores: ScoreHead,
 }
 
 /// The one input tensor: NHWC, batch 1.

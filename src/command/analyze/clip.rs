@@ -91,7 +91,7 @@ pub fn run(arguments: &AnalyzeArgs, models: Models, settings: &Settings) -> Resu
     progress.finish_and_clear();
     log::info!("{frames} frames, {tracks} tracks");
     if let (Some(plot), Some(path)) = (plot, &arguments.plot) {
-        plot.save(path).or_exit(Code::Data)?;
+        plot.store(path).or_exit(Code::Data)?;
     }
     ended.or_exit(Code::Data)
 }

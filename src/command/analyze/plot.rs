@@ -46,7 +46,7 @@ impl Plot {
     }
 
     /// Draws into a file that was not there before.
-    pub fn save(self, path: &Path) -> anyhow::Result<()> {
+    pub fn store(self, path: &Path) -> anyhow::Result<()> {
         let drawing = layout::draw(&self.bins, &self.spans);
         if ending(path).as_deref() == Some("png") {
             return draw::save(&raster::render(&drawing), path);

@@ -17,7 +17,7 @@ use crate::exit::{Code, Failure, OrExit as _};
 use crate::host::clock::ManualClock;
 
 /// The rate of pictures that do not say when they are shown.
-pub const FPS: f64 = 25.0;
+const FPS: f64 = 25.0;
 
 /// How the names of videos end.
 const VIDEOS: [&str; 17] = [

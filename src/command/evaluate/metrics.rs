@@ -2,7 +2,7 @@
 
 /// Counts of right and wrong, of one class or action unit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
+pub struct HitCounts {
     /// Said and annotated.
     pub hits: u64,
     /// Said and not annotated.
@@ -11,7 +11,7 @@ pub struct Tally {
     pub misses: u64,
 }
 
-impl Tally {
+impl HitCounts {
     /// Adds one comparison.
     pub fn add(&mut self, said: bool, annotated: bool) {
         match (said, annotated) {
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        let mut tally = Tally::default();
+        let mut tally = HitCounts::default();
         for (said, annotated, times) in
             [(true, true, 3), (true, false, 1), (false, true, 2), (false, false, 9)]
         {
@@ -98,7 +98,7 @@ mod tests {
         }
         assert_eq!((tally.precision(), tally.recall()), (0.75, 0.6));
         assert!((tally.f1() - 2.0 / 3.0).abs() < 1e-12);
-        assert!(Tally::default().f1().abs() < 1e-12);
+        assert!(HitCounts::default().f1().abs() < 1e-12);
 
         // Means 2 and 3, variances 2/3 and 2/3, covariance 2/3: 2·(2/3) / (4/3 + 1) = 4/7.
         let shifted = ccc(&[[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]).unwrap();

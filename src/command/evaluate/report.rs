@@ -5,18 +5,18 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::annotation::CLASSES;
-use super::metrics::Tally;
+use super::metrics::HitCounts;
 use super::scorer::Agreement;
 
 /// The mean F1 over all classes of ABAW, or `None` without an annotated one.
 fn macro_f1(found: &Agreement) -> Option<f64> {
-    let sum: f64 = found.classes.iter().map(Tally::f1).sum();
+    let sum: f64 = found.classes.iter().map(HitCounts::f1).sum();
     (found.classified > 0).then(|| sum / found.classes.len() as f64)
 }
 
 /// The mean F1 over the action units that the model has, how many those are, and over all, of which the others count 0.
 fn units_f1(found: &Agreement) -> Option<(f64, usize, f64)> {
-    let known: Vec<f64> = found.units.values().flatten().map(Tally::f1).collect();
+    let known: Vec<f64> = found.units.values().flatten().map(HitCounts::f1).collect();
     let sum: f64 = known.iter().sum();
     (!known.is_empty()).then(|| (sum / known.len() as f64, known.len(), sum / found.units.len() as f64))
 }
@@ -54,7 +54,7 @@ pub fn table(found: &Agreement) -> String {
     text
 }
 
-fn row(name: &str, tally: &Tally) -> String {
+fn row(name: &str, tally: &HitCounts) -> String {
     let (f1, precision, recall) = (tally.f1(), tally.precision(), tally.recall());
     let count = tally.hits + tally.misses;
     format!("  {name:<10} {f1:>9.3} {precision:>9.3} {recall:>9.3} {count:>9}\n")
@@ -62,7 +62,7 @@ fn row(name: &str, tally: &Tally) -> String {
 
 /// For a program: one line.
 pub fn json(found: &Agreement) -> serde_json::Result<String> {
-    let tally = |tally: &Tally| {
+    let tally = |tally: &HitCounts| {
         json!({
             "f1": tally.f1(), "precision": tally.precision(), "recall": tally.recall(),
             "frames": tally.hits + tally.misses,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::annotation::{Annotation, CLASSES};
-use super::metrics::{Concordance, Tally};
+use super::metrics::{Concordance, HitCounts};
 use super::pairs::Subject;
 use crate::command::clip::{ClipFace, ClipReading};
 use emotiond_core::report::expression::Expression;
@@ -20,16 +20,16 @@ pub struct Agreement {
     /// Frames that have a class.
     pub classified: u64,
     /// Of each class in the order of [`CLASSES`].
-    pub classes: [Tally; 8],
+    pub classes: [HitCounts; 8],
     /// Of valence and of arousal.
     pub affect: [Concordance; 2],
     /// Of each annotated action unit, by its name; `None` if the model does not have it.
-    pub units: BTreeMap<String, Option<Tally>>,
+    pub units: BTreeMap<String, Option<HitCounts>>,
 }
 
 /// What a model says of one frame, in the terms of the annotations.
 #[derive(Clone, Debug, Default)]
-struct Verdict {
+struct FrameVerdict {
     class: usize,
     affect: [f64; 2],
     units: BTreeMap<String, bool>,
@@ -43,7 +43,7 @@ pub struct Scorer {
     subject: Subject,
     /// The next frame to compare, from 0.
     next: usize,
-    last: Verdict,
+    last: FrameVerdict,
 }
 
 impl Scorer {
@@ -55,7 +55,7 @@ impl Scorer {
             annotation: None,
             subject: Subject::Largest,
             next: 0,
-            last: Verdict::default(),
+            last: FrameVerdict::default(),
         }
     }
 
@@ -64,13 +64,16 @@ impl Scorer {
         if let Annotation::Units { names, .. } = &annotation {
             for name in names {
                 let known = self.vocabulary.place(&format!("{ACTION_UNITS}.{name}"));
-                self.agreement.units.entry(name.clone()).or_insert_with(|| known.map(|_| Tally::default()));
+                self.agreement
+                    .units
+                    .entry(name.clone())
+                    .or_insert_with(|| known.map(|_| HitCounts::default()));
             }
         }
         self.annotation = Some(annotation);
         self.subject = subject;
         self.next = 0;
-        self.last = Verdict::default();
+        self.last = FrameVerdict::default();
     }
 
     /// Compares the next frame; those before it that are missing count as frames without a face.
@@ -152,7 +155,7 @@ impl Scorer {
 }
 
 /// Contempt, which ABAW does not have, counts as its "other", and nothing else does.
-fn verdict(scores: &Scores) -> Verdict {
+fn verdict(scores: &Scores) -> FrameVerdict {
     let class = scores.head(EXPRESSION).and_then(|(labels, values)| {
         let (label, _) = labels.iter().zip(values).max_by(|(_, a), (_, b)| a.total_cmp(b))?;
         let expression: Expression = label.parse().ok()?;
@@ -161,7 +164,7 @@ fn verdict(scores: &Scores) -> Verdict {
     let affect = ["valence", "arousal"].map(|name| f64::from(scores.get(name).unwrap_or(0.0)));
     let units = scores.head(ACTION_UNITS).into_iter().flat_map(|(labels, values)| labels.iter().zip(values));
     let units = units.map(|(label, value)| (label.clone(), *value >= 0.5)).collect();
-    Verdict { class: class.unwrap_or(0), affect, units }
+    FrameVerdict { class: class.unwrap_or(0), affect, units }
 }
 
 #[cfg(test)]
@@ -214,11 +217,11 @@ mod tests {
         scorer.end();
         let found = scorer.results();
         assert_eq!((found.frames, found.classified, found.without_face), (5, 5, 2));
-        let tally = |hits, false_alarms, misses| Tally { hits, false_alarms, misses };
+        let tally = |hits, false_alarms, misses| HitCounts { hits, false_alarms, misses };
         assert_eq!(found.classes[1], tally(1, 0, 0));
         assert_eq!(found.classes[4], tally(1, 0, 2));
         assert_eq!(found.classes[7], tally(1, 2, 0), "the last reading stands for what follows it");
-        assert_eq!(found.classes[0], Tally::default());
+        assert_eq!(found.classes[0], HitCounts::default());
     }
 
     #[test]
@@ -239,8 +242,8 @@ mod tests {
         scorer.frame(&frame(&vocabulary, 2, &[Happiness]));
         scorer.end();
         let units = scorer.results().units;
-        assert_eq!(units["AU1"], Some(Tally { hits: 0, false_alarms: 0, misses: 1 }));
+        assert_eq!(units["AU1"], Some(HitCounts { hits: 0, false_alarms: 0, misses: 1 }));
         assert_eq!(units["AU6"], None);
-        assert_eq!(units["AU12"], Some(Tally { hits: 1, false_alarms: 1, misses: 0 }));
+        assert_eq!(units["AU12"], Some(HitCounts { hits: 1, false_alarms: 1, misses: 0 }));
     }
 }

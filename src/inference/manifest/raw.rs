@@ -1,7 +1,5 @@
 //! The shape of a manifest's TOML, and what has to hold before it becomes a [`Manifest`].
 
-mod sequence;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -9,7 +7,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::sequence::{SequenceHead, SequenceInput, SequenceTable};
 use super::{Activation, Color, Crop, Head, Manifest, NetworkInput, OutputRef, Source, Task, YunetDetector};
+use emotiond_core::report::score::ScoreKind;
 
 /// The version of the manifest format that this program reads.
 const FORMAT: u32 = 1;
@@ -34,7 +34,7 @@ pub(super) struct RawManifest {
     input: Option<NetworkInput>,
     crop: Option<Crop>,
     embedding: Option<EmbeddingTable>,
-    sequence: Option<sequence::SequenceTable>,
+    sequence: Option<SequenceTable>,
     #[serde(default, rename = "head")]
     heads: Vec<RawHead>,
     detector: Option<DetectorTable>,
@@ -157,7 +157,7 @@ impl RawManifest {
                             .to_owned());
                     }
                     let input = self.sequence.ok_or("a sequence model needs a [sequence] table")?.check()?;
-                    let head = sequence::check_head(self.heads, &input)?;
+                    let head = check_sequence_head(self.heads, &input)?;
                     Task::Sequence(input, head)
                 }
             };
@@ -321,6 +321,31 @@ fn check_circumplex(heads: &[Head]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A sequence model has one head of kinds of its own.
+fn check_sequence_head(heads: Vec<RawHead>, input: &SequenceInput) -> Result<SequenceHead, String> {
+    let Ok([head]) = <[RawHead; 1]>::try_from(heads) else {
+        return Err("a sequence model needs exactly one [[head]]".to_owned());
+    };
+    let kind = match head.kind {
+        HeadKind::Classes => ScoreKind::Distribution,
+        HeadKind::Activations => ScoreKind::Activations,
+        other => {
+            return Err(format!("a sequence model has a head of kind classes or activations, not {other:?}"));
+        }
+    };
+    let calibrated = head.temperature.is_some() || head.bias.is_some() || head.prior.is_some();
+    let derived = head.from.is_some() || head.circumplex.is_some() || head.action_units.is_some();
+    if calibrated || derived || head.thresholds.is_some() || head.linear.is_some() {
+        return Err(
+            "the head of a sequence model has kind, name, output, slice, labels and activation alone"
+                .to_owned(),
+        );
+    }
+    let output = head.output.ok_or("the head needs output = <index or name of the tensor>")?;
+    let source = Source { output, slice: head.slice };
+    SequenceHead::check(kind, head.name, head.labels, source, head.activation, input)
 }
 
 /// A linear layer needs a weight for each output it takes.

@@ -34,7 +34,8 @@ const LONGEST: usize = 20;
 
 /// Draws all panels, one below the other.
 pub fn draw(bins: &Bins, spans: &Spans) -> Drawing {
-    let mut page = Page { drawing: Drawing { width: WIDTH, height: 0, shapes: Vec::new() }, bins, y: 20.0 };
+    let mut page =
+        PlotPage { drawing: Drawing { width: WIDTH, height: 0, shapes: Vec::new() }, bins, y: 20.0 };
     if !bins.labels.is_empty() {
         page.expressions();
     }
@@ -48,14 +49,14 @@ pub fn draw(bins: &Bins, spans: &Spans) -> Drawing {
     page.drawing
 }
 
-struct Page<'a> {
+struct PlotPage<'a> {
     drawing: Drawing,
     bins: &'a Bins,
     /// How far down it is full.
     y: f64,
 }
 
-impl Page<'_> {
+impl PlotPage<'_> {
     fn x(&self, seconds: f64) -> f64 {
         let end = (self.bins.end + self.bins.width).max(self.bins.width);
         LEFT + (RIGHT - LEFT) * (seconds / end).clamp(0.0, 1.0)

@@ -1,16 +1,49 @@
-//! The tables of a network that reads sequences.
+//! Networks that read sequences: what their manifest says, and what has to hold.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Activation, HeadKind, RawHead};
-use crate::inference::manifest::{SequenceHead, SequenceInput, SequenceSource, Source};
+use super::{Activation, Source};
 use emotiond_core::report::score::{SEQUENCE, ScoreHead, ScoreKind};
 use emotiond_core::sequence::{SequenceSettings, StepLayout};
 
 /// The most values of a track's steps: a megabyte each.
 const LARGEST: usize = 1 << 18;
+
+/// What a network that reads sequences takes.
+#[derive(Clone, Debug)]
+pub struct SequenceInput {
+    /// What each step is made of.
+    pub source: SequenceSource,
+    /// Rate, number and layout of the steps.
+    pub settings: SequenceSettings,
+    /// The time between two runs for one face.
+    pub every: Duration,
+    /// Whether it measures attention, which a site may withhold where it allows emotion.
+    pub attention: bool,
+}
+
+/// What each step of a sequence is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SequenceSource {
+    /// Scores of the emotion model by the names of their signals.
+    Scores(Vec<String>),
+    /// The emotion model's embedding.
+    Embedding,
+}
+
+/// What a network that reads sequences gives.
+#[derive(Clone, Debug)]
+pub struct SequenceHead {
+    /// Where it is.
+    pub source: Source,
+    /// None, softmax or sigmoid.
+    pub activation: Activation,
+    /// What it means.
+    pub scores: ScoreHead,
+}
 
 /// `[sequence]`, as it is written.
 #[derive(Deserialize)]
@@ -100,58 +133,41 @@ impl SequenceTable {
     }
 }
 
-/// The one head of such a network.
-pub(super) fn check_head(heads: Vec<RawHead>, input: &SequenceInput) -> Result<SequenceHead, String> {
-    let Ok([head]) = <[RawHead; 1]>::try_from(heads) else {
-        return Err("a sequence model needs exactly one [[head]]".to_owned());
-    };
-    let (kind, allowed) = match head.kind {
-        HeadKind::Classes => (ScoreKind::Distribution, [Activation::None, Activation::Softmax]),
-        HeadKind::Activations => (ScoreKind::Activations, [Activation::None, Activation::Sigmoid]),
-        other => {
-            return Err(format!("a sequence model has a head of kind classes or activations, not {other:?}"));
+impl SequenceHead {
+    /// The one head of such a network.
+    pub(super) fn check(
+        kind: ScoreKind,
+        name: Option<String>,
+        labels: Vec<String>,
+        source: Source,
+        activation: Activation,
+        input: &SequenceInput,
+    ) -> Result<Self, String> {
+        let allowed = match kind {
+            ScoreKind::Activations => [Activation::None, Activation::Sigmoid],
+            ScoreKind::Distribution | ScoreKind::Signed => [Activation::None, Activation::Softmax],
+        };
+        if !allowed.contains(&activation) {
+            return Err(format!("the head has activation {activation:?}; expected one of {allowed:?}"));
         }
-    };
-    if !allowed.contains(&head.activation) {
-        return Err(format!("the head has activation {:?}; expected one of {allowed:?}", head.activation));
+        // They become parts of the names of signals and of keys in messages.
+        let word = |text: &String| {
+            let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            !text.is_empty() && text.len() <= 40 && text.bytes().all(letters)
+        };
+        let name = name.filter(word).ok_or("the head of a sequence model needs a name of a-z, 0-9 and _")?;
+        let unique: BTreeSet<_> = labels.iter().collect();
+        if labels.is_empty() || unique.len() < labels.len() || !labels.iter().all(word) {
+            return Err(format!(
+                "the head has labels = {labels:?}; expected different words of a-z, 0-9 and _"
+            ));
+        }
+        if name == "engagement" && !input.attention {
+            return Err(
+                "engagement is a measure of attention: it needs attention = true under [sequence]".to_owned()
+            );
+        }
+        let scores = ScoreHead { name: format!("{SEQUENCE}{name}"), kind, labels };
+        Ok(Self { source, activation, scores })
     }
-    let plain = head.from.is_none()
-        && head.temperature.is_none()
-        && head.bias.is_none()
-        && head.prior.is_none()
-        && head.thresholds.is_none()
-        && head.circumplex.is_none()
-        && head.linear.is_none()
-        && head.action_units.is_none();
-    if !plain {
-        return Err(
-            "the head of a sequence model has kind, name, output, slice, labels and activation alone"
-                .to_owned(),
-        );
-    }
-    // They become parts of the names of signals and of keys in messages.
-    let word = |text: &String| {
-        !text.is_empty()
-            && text.len() <= 40
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-    };
-    let name = head.name.filter(word).ok_or("the head of a sequence model needs a name of a-z, 0-9 and _")?;
-    let unique: std::collections::BTreeSet<_> = head.labels.iter().collect();
-    if head.labels.is_empty() || unique.len() < head.labels.len() || !head.labels.iter().all(word) {
-        return Err(format!(
-            "the head has labels = {:?}; expected different words of a-z, 0-9 and _",
-            head.labels
-        ));
-    }
-    if name == "engagement" && !input.attention {
-        return Err(
-            "engagement is a measure of attention: it needs attention = true under [sequence]".to_owned()
-        );
-    }
-    let Some(output) = head.output else { return Err("the head needs output = <index or name>".to_owned()) };
-    Ok(SequenceHead {
-        source: Source { output, slice: head.slice },
-        activation: head.activation,
-        scores: ScoreHead { name: format!("{SEQUENCE}{name}"), kind, labels: head.labels },
-    })
 }
