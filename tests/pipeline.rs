@@ -162,7 +162,8 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
             "{i}: {seen:?} of {plain} and {mirrored}"
         );
     }
-    assert!(apart > 0.02, "the picture asks nothing: {plain:?}, {mirrored:?}");
+    // Then either look alone is further from their mean than is allowed above.
+    assert!(apart > 0.012, "the picture asks nothing: {plain:?}, {mirrored:?}");
 }
 
 #[test]
