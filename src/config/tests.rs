@@ -32,6 +32,7 @@ fn example_switched_on() -> String {
         "#listen = \"127.0.0.1:9464",
         "#cpu",
         "#smoothing_",
+        "#blend = ",
     ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),

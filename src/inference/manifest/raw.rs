@@ -130,37 +130,39 @@ impl RawManifest {
         }
         let picture = self.input.as_ref().ok_or("a model that takes a picture needs an [input] table");
         let sequence = self.sequence.is_some();
-        let task =
-            match self.kind {
-                Kind::FaceDetector => {
-                    if self.crop.is_some() || !self.heads.is_empty() || self.embedding.is_some() || sequence {
-                        return Err("a face_detector has none of [crop], [[head]], [embedding], [sequence]"
-                            .to_owned());
-                    }
-                    let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
-                    Task::FaceDetector(detector.check(picture?)?)
+        let task = match self.kind {
+            Kind::FaceDetector => {
+                if self.crop.is_some() || !self.heads.is_empty() || self.embedding.is_some() || sequence {
+                    return Err(
+                        "a face_detector has neither [crop] nor [[head]], nor [embedding] or [sequence]"
+                            .to_owned(),
+                    );
                 }
-                Kind::Emotion => {
-                    if self.detector.is_some() || sequence {
-                        return Err("an emotion model has neither [detector] nor [sequence]".to_owned());
-                    }
-                    picture?;
-                    let crop = self.crop.ok_or("an emotion model needs a [crop] table")?;
-                    crop.check()?;
-                    let embedding = self.embedding.map(|table| table.output);
-                    Task::Emotion { crop, heads: check_heads(self.heads)?, embedding }
+                let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
+                Task::FaceDetector(detector.check(picture?)?)
+            }
+            Kind::Emotion => {
+                if self.detector.is_some() || sequence {
+                    return Err("an emotion model has neither [detector] nor [sequence]".to_owned());
                 }
-                Kind::Sequence => {
-                    let pictures = self.input.is_some() || self.crop.is_some() || self.embedding.is_some();
-                    if pictures || self.detector.is_some() {
-                        return Err("a sequence model has none of [input], [crop], [embedding], [detector]"
-                            .to_owned());
-                    }
-                    let input = self.sequence.ok_or("a sequence model needs a [sequence] table")?.check()?;
-                    let head = check_sequence_head(self.heads, &input)?;
-                    Task::Sequence(input, head)
+                picture?;
+                let crop = self.crop.ok_or("an emotion model needs a [crop] table")?;
+                crop.check()?;
+                let embedding = self.embedding.map(|table| table.output);
+                Task::Emotion { crop, heads: check_heads(self.heads)?, embedding }
+            }
+            Kind::Sequence => {
+                let pictures = self.input.is_some() || self.crop.is_some() || self.embedding.is_some();
+                if pictures || self.detector.is_some() {
+                    return Err(
+                        "a sequence model has none of [input], [crop], [embedding], [detector]".to_owned()
+                    );
                 }
-            };
+                let input = self.sequence.ok_or("a sequence model needs a [sequence] table")?.check()?;
+                let head = check_sequence_head(self.heads, &input)?;
+                Task::Sequence(input, head)
+            }
+        };
         let nothing =
             NetworkInput { width: 0, height: 0, color: Color::Gray, mean: Vec::new(), std: Vec::new() };
         Ok(Manifest {
