@@ -120,7 +120,7 @@ def with_embedding(content: bytes) -> tuple[bytes, int]:
     for output in graph.outputs:
         tensor = output
         # Back through what only changes the form of the scores, to the layer that makes them.
-        while (operator := made_by.get(tensor)) is not None and _kind(model, operator) not in _LAYERS:
+        while (operator := made_by.get(tensor)) is not None and kind_of(model, operator) not in _LAYERS:
             tensor = operator.inputs[0]
         if operator is not None:
             found.add(int(operator.inputs[0]))
