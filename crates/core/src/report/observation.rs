@@ -11,7 +11,7 @@ use crate::moment::Moment;
 use crate::report::reading::Reading;
 use crate::report::score::Scores;
 
-/// Identifies a track within this run of the process. Never leaves it.
+/// Identifies a track within this run of the process. Never leaves the daemon.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrackId(pub u64);
 

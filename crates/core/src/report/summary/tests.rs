@@ -1,4 +1,5 @@
 mod conservation;
+mod sequences;
 mod thinned;
 
 use super::*;
