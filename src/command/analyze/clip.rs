@@ -48,7 +48,7 @@ pub fn run(arguments: &AnalyzeArgs, models: Models, settings: &Settings) -> Resu
     let mut reader = ClipReader::new(models, settings);
     let mut filter = ClipFilter::new(arguments.smooth.unwrap_or(Smoothing::None));
     let format = arguments.format.unwrap_or(ClipFormat::Json);
-    let mut plot = arguments.plot.as_ref().map(|_| Plot::new(reader.vocabulary()));
+    let mut plot = arguments.plot.as_ref().map(|_| Plot::new(reader.vocabulary(), &reader.sequences()));
     let progress = progress();
     let mut vocabularies = vec![Arc::clone(reader.vocabulary())];
     vocabularies.extend(reader.sequences());

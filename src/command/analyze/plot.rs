@@ -1,5 +1,5 @@
-//! `--plot`: what a clip says over time, as a drawing of numbers: shares of the expressions, valence and arousal, how many
-//! faces there were, and the events of the configured triggers. No picture goes into it.
+//! `--plot`: what a clip says over time, as a drawing of numbers: shares of the expressions, valence and arousal, what
+//! networks say that read sequences, how many faces there were, and the events of the configured triggers. No picture goes into it.
 
 mod bins;
 mod layout;
@@ -11,6 +11,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 
@@ -27,8 +28,8 @@ pub struct Plot {
 
 impl Plot {
     /// A drawing of nothing yet.
-    pub fn new(vocabulary: &Vocabulary) -> Self {
-        Self { bins: Bins::new(vocabulary), spans: Spans::default() }
+    pub fn new(vocabulary: &Vocabulary, sequences: &[Arc<Vocabulary>]) -> Self {
+        Self { bins: Bins::new(vocabulary, sequences), spans: Spans::default() }
     }
 
     /// Whether a file of this name can be made.

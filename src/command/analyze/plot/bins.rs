@@ -1,10 +1,11 @@
 //! The numbers of a clip by time, in so many bins at most however long it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::command::clip::ClipReading;
-use emotiond_core::report::score::{EXPRESSION, Vocabulary};
+use emotiond_core::report::score::{EXPRESSION, SEQUENCE, Vocabulary};
 use emotiond_core::report::trigger::{Phase, TriggerEvent};
 
 /// The most bins; with one more, neighbours are joined.
@@ -27,6 +28,8 @@ pub struct Bin {
     expression: Vec<f64>,
     /// The sums of valence and arousal.
     affect: [f64; 2],
+    /// Of each score of networks that read sequences, in the order of [`Bins::sequences`]: its sum, and over how many faces.
+    sequences: Vec<(f64, u64)>,
 }
 
 impl Bin {
@@ -37,6 +40,16 @@ impl Bin {
         self.expression.resize(self.expression.len().max(other.expression.len()), 0.0);
         self.expression.iter_mut().zip(&other.expression).for_each(|(sum, more)| *sum += more);
         self.affect.iter_mut().zip(other.affect).for_each(|(sum, more)| *sum += more);
+        self.sequences.resize(self.sequences.len().max(other.sequences.len()), (0.0, 0));
+        for (sum, more) in self.sequences.iter_mut().zip(&other.sequences) {
+            *sum = (sum.0 + more.0, sum.1 + more.1);
+        }
+    }
+
+    /// The mean of one score of a network that reads sequences, over the faces of which it said something.
+    pub fn sequence(&self, place: usize) -> Option<f64> {
+        let (sum, count) = self.sequences.get(place)?;
+        (*count > 0).then(|| sum / *count as f64)
     }
 
     /// The mean probability of each expression over the faces; `None` without one.
@@ -57,6 +70,8 @@ pub struct Bins {
     pub labels: Vec<String>,
     /// Whether there is valence and arousal.
     pub affect: bool,
+    /// The heads of networks that read sequences: name and labels.
+    pub sequences: Vec<(String, Vec<String>)>,
     /// From the start of the clip on, each of [`Self::width`] seconds.
     pub bins: Vec<Bin>,
     /// Seconds of a bin.
@@ -66,10 +81,13 @@ pub struct Bins {
 }
 
 impl Bins {
-    pub fn new(vocabulary: &Vocabulary) -> Self {
+    pub fn new(vocabulary: &Vocabulary, sequences: &[Arc<Vocabulary>]) -> Self {
         let labels = vocabulary.head(EXPRESSION).map(|(head, _)| head.labels.clone()).unwrap_or_default();
         let affect = vocabulary.place("valence").is_some() && vocabulary.place("arousal").is_some();
-        Self { labels, affect, bins: Vec::new(), width: FIRST, end: 0.0 }
+        let heads = sequences.iter().flat_map(|vocabulary| vocabulary.heads());
+        let named = |name: &str| name.strip_prefix(SEQUENCE).unwrap_or(name).to_owned();
+        let sequences = heads.map(|(head, _)| (named(&head.name), head.labels.clone())).collect();
+        Self { labels, affect, sequences, bins: Vec::new(), width: FIRST, end: 0.0 }
     }
 
     pub fn add(&mut self, reading: &ClipReading) {
@@ -93,6 +111,18 @@ impl Bins {
         self.end = self.end.max(time);
         for face in &reading.faces {
             bin.faces += 1;
+            let mut first = 0;
+            bin.sequences.resize(self.sequences.iter().map(|(_, labels)| labels.len()).sum(), (0.0, 0));
+            for (name, labels) in &self.sequences {
+                let full = format!("{SEQUENCE}{name}");
+                let said = face.sequences.iter().find_map(|scores| scores.head(&full));
+                for (sum, value) in
+                    bin.sequences[first..].iter_mut().zip(said.map_or(&[][..], |(_, values)| values))
+                {
+                    *sum = (sum.0 + f64::from(*value), sum.1 + 1);
+                }
+                first += labels.len();
+            }
             let Some(scores) = face.scores.as_ref().filter(|scores| scores.is_finite()) else { continue };
             bin.read += 1;
             if let Some((_, values)) = scores.head(EXPRESSION) {
@@ -152,14 +182,13 @@ mod tests {
     use crate::command::clip::ClipFace;
     use emotiond_core::geometry::{Face, Point, Rect};
     use emotiond_core::report::score::{ScoreHead, Scores};
-    use std::sync::Arc;
 
     #[test]
     fn a_clip_of_any_length_takes_as_much_memory_and_loses_nothing() {
         let expressions = ["neutral".parse().unwrap(), "happiness".parse().unwrap()];
         let heads = vec![ScoreHead::expression(&expressions), ScoreHead::valence_arousal()];
         let vocabulary = Arc::new(Vocabulary::new(heads));
-        let mut bins = Bins::new(&vocabulary);
+        let mut bins = Bins::new(&vocabulary, &[]);
         let face = Face { bounds: Rect::default(), score: 1.0, keypoints: [Point::default(); 6] };
         let scores = Some(Scores::new(Arc::clone(&vocabulary), vec![0.25, 0.75, 0.5, -0.5]));
         for number in 1..=10_000_u64 {

@@ -17,6 +17,9 @@ const CLASSES: [Colour; 8] = [
     [150, 90, 170],
     [140, 90, 50],
 ];
+/// Colours of lines; neutral is darker than as an area.
+const LINES: [Colour; 8] =
+    [[120, 125, 130], CLASSES[1], CLASSES[2], CLASSES[3], CLASSES[4], CLASSES[5], CLASSES[6], CLASSES[7]];
 const VALENCE: Colour = [0, 114, 178];
 const AROUSAL: Colour = [213, 94, 0];
 const EVENT: Colour = [204, 121, 167];
@@ -42,6 +45,7 @@ pub fn draw(bins: &Bins, spans: &Spans) -> Drawing {
     if bins.affect {
         page.affect();
     }
+    page.sequences();
     page.faces();
     page.events(spans);
     page.times();
@@ -163,6 +167,27 @@ impl PlotPage<'_> {
         }
     }
 
+    /// A panel for each network that reads sequences, with a line for each label.
+    fn sequences(&mut self) {
+        let mut first = 0;
+        for (name, labels) in &self.bins.sequences {
+            let height = f64::max(100.0, 24.0 * labels.len() as f64);
+            let title = format!("Sequences: {name}");
+            let top = self.panel(&title, height, &[(0.0, "100 %"), (0.5, "50 %"), (1.0, "0 %")]);
+            for (place, label) in labels.iter().enumerate() {
+                let colour = LINES[place % LINES.len()];
+                for run in self.runs(|bin| bin.sequence(first + place)) {
+                    let points = self.steps(&run).into_iter();
+                    let points = points.map(|(x, value)| [x, top + height * (1.0 - value.clamp(0.0, 1.0))]);
+                    let points = points.collect();
+                    self.drawing.shapes.push(Shape::Line(points, colour, 1.8));
+                }
+                self.legend(top, place, label, colour);
+            }
+            first += labels.len();
+        }
+    }
+
     fn faces(&mut self) {
         let mean = |bin: &Bin| Some(bin.faces as f64 / bin.frames as f64);
         let most =
@@ -258,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_clip_without_anything_is_drawn_too() {
-        let drawing = draw(&Bins::new(&Vocabulary::default()), &Spans::default());
+        let drawing = draw(&Bins::new(&Vocabulary::default(), &[]), &Spans::default());
         assert!(drawing.height > 100);
         let texts = drawing.shapes.iter().filter(|shape| matches!(shape, Shape::Text { .. })).count();
         assert!(texts >= 4, "{texts}");
