@@ -129,8 +129,9 @@ impl Scorer {
                 true
             }),
             Annotation::Affect(frames) => frames[*next].is_some_and(|values| {
-                for axis in 0..2 {
-                    agreement.affect[axis].add([last.affect[axis], values[axis]]);
+                let pairs = last.affect.iter().zip(values);
+                for (concordance, (said, annotated)) in agreement.affect.iter_mut().zip(pairs) {
+                    concordance.add([*said, annotated]);
                 }
                 true
             }),
