@@ -37,7 +37,7 @@ fn main() -> anyhow::Result<()> {
     let photo = image::open(photo).with_context(|| format!("failed to read {}", photo.display()))?.to_rgb8();
     let text = format!("site = \"home\"\n[models]\ndirectory = {:?}\n", Path::new(folder));
     let settings = Settings::parse(&text, Path::new("stages.toml"), &Overrides::default())?;
-    let open = || models::open(&settings.models, true);
+    let open = || models::open(&settings.models, &settings.privacy.policy);
     let network = |name: &str| -> anyhow::Result<Network> {
         Ok(Network::load(Manifest::read(&models::manifest_path(&settings.models.directory, name))?)?)
     };
@@ -87,7 +87,8 @@ fn main() -> anyhow::Result<()> {
         let picture = photo.map_or_else(|| empty_room(640, 480), |photo| self::room(photo, 640, 480));
         let mut frame = encoded(&picture, format)?;
         let models = open()?;
-        let mut vision = Vision::new(models.detector, models.emotion, settings.vision(), Moment::ZERO);
+        let mut vision =
+            Vision::new(models.detector, models.emotion, models.sequences, settings.vision(), Moment::ZERO);
         stage(label, || {
             frame.at += Duration::from_millis(200);
             vision.frame(&frame)?;
