@@ -110,6 +110,34 @@ def resized(content: bytes, have: tuple[int, int], want: tuple[int, int]) -> byt
     return packed(model)
 
 
+def with_embedding(content: bytes) -> tuple[bytes, int]:
+    """The same model with one more output, the last: what goes into the last layer, which describes the face as a whole.
+    Returns the file and the output's number. Raises `ValueError` if the outputs do not come from one such tensor."""
+    model = read_model(content)
+    graph = model.subgraphs[0]
+    made_by = {i: operator for operator in graph.operators for i in operator.outputs}
+    found = set()
+    for output in graph.outputs:
+        tensor = output
+        # Back through what only changes the form of the scores, to the layer that makes them.
+        while (operator := made_by.get(tensor)) is not None and kind_of(model, operator) not in _LAYERS:
+            tensor = operator.inputs[0]
+        if operator is not None:
+            found.add(int(operator.inputs[0]))
+    if len(found) != 1:
+        names = [graph.tensors[i].name.decode() for i in sorted(found)]
+        raise ValueError(f"the outputs come from {len(found)} tensors, not from one embedding: {', '.join(names)}")
+    graph.outputs = [int(i) for i in graph.outputs] + list(found)
+    # It would name the outputs that were there before, and emotiond does not ask for it.
+    model.signatureDefs = None
+    for i, buffer in enumerate(model.buffers):
+        model.buffers[i] = AlignedBuffer()
+        model.buffers[i].data = buffer.data
+    builder = flatbuffers.Builder(len(content) + 4096)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output()), len(graph.outputs) - 1
+
+
 def operators(content: bytes) -> tuple[Counter, Counter]:
     """How often each operator occurs, and, apart, those that compute in floating point."""
     model = read_model(content)

@@ -31,7 +31,7 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     let confinement = sandbox::confine(Access::of(&settings, true));
     let mut findings = vec![
         law(&settings),
-        Finding::ok("notice", settings.privacy.notice(settings.window)),
+        Finding::ok("notice", settings.privacy.notice(settings.window, &settings.models.sequences)),
         sandbox(&confinement),
         speed::models(&settings),
         camera::camera(&settings.camera),
