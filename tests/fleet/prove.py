@@ -1,0 +1,219 @@
+"""A fleet on one machine: simulated devices and a real emotiond, three RabbitMQ nodes, a consumer, PostgreSQL; nodes,
+consumer and database killed under load. Proves that every window that a device closed is in the table, once.
+
+  prove.py --emotiond PROGRAM [--devices 1000] [--seconds 240] [--window 10]
+
+`scripts/test-fleet` calls it. Prints figures; exits with 0 only if nothing was lost, doubled or let through.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg2
+
+import rights
+from cluster import FILES, NODES, ROOT, Failed, HaProxy, Postgres, Processes, RabbitMq, usage, wait
+from real import Emotiond, record
+from verify import verify
+
+SHARDS = 4
+# Of the devices of a run: how many lose their connection for a while, how many are killed.
+OUTAGES, KILLS, DOUBLES = 0.25, 0.15, 0.02
+
+
+def say(text):
+    print(f"test-fleet: {text}", flush=True)
+
+
+class Fleet:
+    def __init__(self, folder, emotiond):
+        self.folder, self.processes, self.passwords = folder, Processes(folder), {}
+        self.emotiond_program = emotiond
+
+    def set_up(self):
+        tls = self.folder / "tls"
+        subprocess.run([FILES / "certificates", tls, "localhost", "127.0.0.1"], check=True)
+        tls.chmod(0o755)
+        shutil.chown(tls / "server.key", "rabbitmq")
+        self.ca = tls / "ca.pem"
+        since = time.monotonic()
+        self.rabbitmq = RabbitMq(self.folder, self.processes, tls)
+        for node in NODES:
+            self.rabbitmq.start(node)
+            self.rabbitmq.ready(node)
+        self.rabbitmq.ctl("import_definitions", str(FILES / "rabbitmq/definitions.json"))
+        self.rabbitmq.ctl("delete_user", "guest")
+        self.store_password = self.folder / "store-password"
+        self.store_password.write_text("a store's password\n")
+        self.rabbitmq.ctl("add_user", "store", self.store_password.read_text().strip())
+        self.rabbitmq.ctl("set_permissions", "store", "^$", "^$", "^emotiond\\.summaries$")
+        (self.folder / "bin").mkdir()
+        self.rabbitmq.wrapper(self.folder / "bin")
+        self.postgres = Postgres(self.folder, self.processes)
+        self.postgres.psql("-c", "CREATE DATABASE emotiond", database="postgres")
+        for _ in range(2):
+            self.postgres.psql("-f", FILES / "postgresql/schema.sql")
+        self.haproxy = HaProxy(self.processes, self.rabbitmq)
+        say(f"three RabbitMQ nodes, HAProxy and PostgreSQL are up after {time.monotonic() - since:.0f} s")
+
+    def provision(self, *arguments, check=True):
+        command = [FILES / "provision", "--database", self.postgres.address(),
+                   "--url", f"mqtts://localhost:{self.haproxy.port}", *arguments]
+        return subprocess.run([str(part) for part in command], check=check, text=True, capture_output=True,
+                              env={**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}"})
+
+    def provision_many(self, count):
+        names = [f"sim-{number:04}" for number in range(count)]
+        places = self.folder / "devices.csv"
+        places.write_text("".join(f"{name},shop-{number // 50:02},{'door' if number % 2 else 'window'},Europe/Berlin\n"
+                                  for number, name in enumerate(names)))
+        since = time.monotonic()
+        self.provision("--file", places, "--output", self.folder / "devices")
+        for name in names:
+            self.passwords[name] = (self.folder / "devices" / name / "mqtt-password").read_text()
+        say(f"{count} devices provisioned in {time.monotonic() - since:.1f} s")
+        return names
+
+    def consumer(self):
+        nodes = " ".join(f"localhost:{port}" for port in self.rabbitmq.amqp)
+        self.processes.start("consumer", [FILES / "consumer"], "nobody", {
+            "AMQP_NODES": nodes, "AMQP_PASSWORD_FILE": str(self.store_password), "AMQP_CA_FILE": str(self.ca),
+            "DATABASE": self.postgres.address("emotiond_store")})
+
+    def query(self, sql, *values):
+        with psycopg2.connect(self.postgres.address()) as database, database.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchall()
+
+    def load(self, names, seconds, window, ramp=0.0, outages=0.0, kills=0.0, doubles=DOUBLES, name="load"):
+        """Starts the simulated devices; returns when they begin, when they end and their tasks."""
+        begin = time.time() + 2
+        tasks = []
+        for shard in range(min(SHARDS, len(names))):
+            task = {"port": self.haproxy.port, "ca": str(self.ca), "templates": str(self.folder / "templates.json"),
+                    "result": str(self.folder / f"{name}-{shard}.result"), "begin": begin, "ramp": ramp,
+                    "end": begin + ramp + seconds, "give_up": begin + ramp + seconds + 180, "window": window,
+                    "outages": outages, "kills": kills, "doubles": doubles, "outage_seconds": [20, 60],
+                    "devices": [[device, self.passwords[device]] for device in names[shard::SHARDS]]}
+            path = self.folder / f"{name}-{shard}.json"
+            path.write_text(json.dumps(task))
+            self.processes.start(f"{name}-{shard}", ["/usr/bin/python3", ROOT / "tests/fleet/load.py", path])
+            tasks.append(task)
+        return begin, begin + ramp + seconds, tasks
+
+    def results(self, tasks, name="load"):
+        """What the devices sent, when all have ended."""
+        for shard, task in enumerate(tasks):
+            process = self.processes.running.pop(f"{name}-{shard}")
+            if process.wait(max(1.0, task["give_up"] + 60 - time.time())) != 0:
+                raise Failed(f"the simulated devices failed: {self.processes.tail(f'{name}-{shard}')}")
+        return [json.loads(Path(task["result"]).read_text()) for task in tasks]
+
+    def pids(self):
+        running = self.processes.running
+        pids = {name: running[name].pid for name in ("haproxy", "postgresql", "consumer") if name in running}
+        return {**pids, **{f"mq{n}": self.rabbitmq.pid(n) for n in NODES if f"mq{n}" in running}}
+
+    def usage(self):
+        return {name: usage(pid) for name, pid in self.pids().items()}
+
+
+def until(moment):
+    time.sleep(max(0.0, moment - time.time()))
+
+
+def faults(fleet, emotiond, begin, seconds):
+    """Kills one thing after the other under load. Each is back before the next goes."""
+    rabbitmq = fleet.rabbitmq
+
+    def kill_node(node, why, back):
+        other = next(n for n in NODES if n != node)
+        say(f"{time.time() - begin:.0f} s: kill -9 of node {node}, {why}")
+        rabbitmq.kill(node)
+        time.sleep(back)
+        say(f"{time.time() - begin:.0f} s: node {node} starts again; the queue is led by node {rabbitmq.leader(other)}")
+        rabbitmq.start(node)
+        rabbitmq.ready(node)
+
+    until(begin + 0.20 * seconds)
+    kill_node(rabbitmq.leader(1), "which leads the quorum queue", 0.08 * seconds)
+    until(begin + 0.45 * seconds)
+    say(f"{time.time() - begin:.0f} s: PostgreSQL crashes")
+    fleet.postgres.crash()
+    time.sleep(0.05 * seconds)
+    fleet.postgres.start()
+    until(begin + 0.55 * seconds)
+    say(f"{time.time() - begin:.0f} s: kill -9 of the consumer")
+    fleet.processes.signal("consumer", signal.SIGKILL)
+    time.sleep(3)
+    fleet.consumer()
+    until(begin + 0.65 * seconds)
+    node = emotiond.node(rabbitmq)
+    kill_node(node, "to which emotiond is connected", 0.08 * seconds)
+    wait("emotiond is connected to another node", 60, lambda: emotiond.node(rabbitmq, other=node), 1.0)
+
+
+def prove(options, folder, fleet):
+    fleet.set_up()
+    names = fleet.provision_many(options.devices)
+    say(f"recording summaries of {options.emotiond}")
+    templates = record(options.emotiond, folder)
+    fleet.consumer()
+    rejected = rights.prove(fleet, names[0], templates[0])
+    say("rights: a device writes on its own topics alone, and reads its own commands alone")
+
+    emotiond = Emotiond(fleet)
+    emotiond.start()
+    before_load = fleet.usage()
+    begin, end, tasks = fleet.load(names, options.seconds, options.window, 0.05 * options.devices + 5, OUTAGES, KILLS)
+    steady = begin + 0.05 * options.devices + 5
+    until(steady + options.window)
+    calm = (time.time(), fleet.usage())
+    until(steady + 0.19 * options.seconds)
+    calm_end = (time.time(), fleet.usage())
+    faults(fleet, emotiond, steady, options.seconds)
+    until(end)
+    results = fleet.results(tasks)
+    say(f"the devices have delivered all {time.time() - end:.0f} s after their last window")
+    emotiond.stop()
+    wait("the queue is empty", 120, lambda: fleet.rabbitmq.depth(1) == (0, 0), 1.0)
+
+    verify(fleet, templates, results, emotiond, rejected, calm, calm_end, before_load, say)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--emotiond", type=Path, required=True)
+    parser.add_argument("--devices", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=240.0, help="how long the devices close windows")
+    parser.add_argument("--window", type=float, default=10.0)
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
+    options = parser.parse_args()
+    options.emotiond = options.emotiond.resolve()
+    folder = Path(tempfile.mkdtemp(prefix="emotiond-fleet-"))
+    folder.chmod(0o755)
+    fleet = Fleet(folder, options.emotiond)
+    try:
+        prove(options, folder, fleet)
+    except BaseException as error:
+        for name in ("emotiond", "consumer", "load-0", "haproxy", "postgresql", "mq1", "mq2", "mq3"):
+            print(f"--- {name}\n{fleet.processes.tail(name)}", file=sys.stderr)
+        if isinstance(error, Failed):
+            sys.exit(f"test-fleet: {error}")
+        raise
+    finally:
+        fleet.processes.stop()
+        if not options.keep:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
