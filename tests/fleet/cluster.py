@@ -118,7 +118,9 @@ class RabbitMq:
         cookie = self.folder / ".erlang.cookie"
         cookie.write_text(self.cookie)
         cookie.chmod(0o400)
-        shutil.copy(FILES / "rabbitmq/enabled_plugins", self.folder)
+        # Copies: the servers' users need not be able to read the repository.
+        for name in ("enabled_plugins", "rabbitmq.conf"):
+            shutil.copy(FILES / "rabbitmq" / name, self.folder)
         for node in NODES:
             extra = self.folder / f"conf.d-{node}"
             extra.mkdir()
@@ -143,7 +145,7 @@ class RabbitMq:
             "HOME": here, "ERL_EPMD_PORT": str(self.epmd), "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": self.name(node), "RABBITMQ_DIST_PORT": str(self.distribution[node - 1]),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_CONFIG_FILE": str(FILES / "rabbitmq/rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILE": f"{here}/rabbitmq.conf",
             "RABBITMQ_CONFIG_FILES": f"{here}/conf.d-{node}", "RABBITMQ_ADVANCED_CONFIG_FILE": f"{here}/none",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{here}/enabled_plugins",
             "RABBITMQ_MNESIA_BASE": f"{here}/mnesia", "RABBITMQ_LOG_BASE": f"{here}/log",
@@ -169,9 +171,9 @@ class RabbitMq:
 
     def ctl(self, *arguments, node=1, program="rabbitmqctl", text=None):
         entry = pwd.getpwnam("rabbitmq")
-        result = subprocess.run([RABBITMQ / program, "--quiet", *arguments], env={**os.environ, **self.environment(node)},
-                                user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], cwd=self.folder, input=text,
-                                text=True, capture_output=True)
+        result = subprocess.run([RABBITMQ / program, "--quiet", *arguments],
+                                env={**os.environ, **self.environment(node)}, user=entry.pw_uid, group=entry.pw_gid,
+                                extra_groups=[], cwd=self.folder, input=text, text=True, capture_output=True)
         if result.returncode != 0:
             raise Failed(f"{program} {arguments[0]}: {(result.stderr or result.stdout).strip()}")
         return result.stdout
@@ -180,8 +182,9 @@ class RabbitMq:
         """A rabbitmqctl for the provisioning script that speaks to this cluster."""
         program = folder / "rabbitmqctl"
         settings = " ".join(f"{key}='{value}'" for key, value in self.environment(1).items())
-        program.write_text(f'#!/bin/sh\ncd {self.folder}\nexec setpriv --reuid rabbitmq --regid rabbitmq --clear-groups '
-                           f'env {settings} {RABBITMQ}/rabbitmqctl "$@"\n')
+        program.write_text(f'#!/bin/sh\ncd {self.folder}\n'
+                           f'exec setpriv --reuid rabbitmq --regid rabbitmq --clear-groups env {settings} '
+                           f'{RABBITMQ}/rabbitmqctl "$@"\n')
         program.chmod(0o755)
 
     def leader(self, node):

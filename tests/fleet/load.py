@@ -3,9 +3,9 @@
   load.py TASK     TASK: a JSON file that says who, where, for how long and how often what fails
 
 Each device keeps its closed windows until the broker has acknowledged them, and sends them again, in order, after every
-lost connection. An outage is a connection that breaks and stays away while windows go on closing. A kill forgets what was
-on the way: what waits on "disk", and the last window acknowledged, are sent again, and a new run begins. What closed
-is written into the ledger of the task; every line of it has to be in the table, once.
+lost connection. An outage is a connection that breaks and stays away while windows go on closing. A kill forgets what
+was on the way: what waits on "disk", and the last window acknowledged, are sent again, and a new run begins. What
+closed is written into the ledger of the task; every line of it has to be in the table, once.
 
 One process holds some 250 devices: paho-mqtt waits with select(2), which knows 1024 files, and takes three a device.
 """
@@ -24,6 +24,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 
 IN_FLIGHT = 16
+SETTLED = 10.0
 
 
 def stamp(seconds):
@@ -138,11 +139,13 @@ class Device:
                 time.sleep(0.2)
                 continue
             self.on_the_way.clear()
+            since = time.time()
             try:
-                client = self.connect()
-                backoff = 1.0
-                self.session(client)
+                self.session(self.connect())
             except (OSError, ValueError):
+                # As emotiond does: a short session is a failed attempt.
+                if time.time() - since > SETTLED:
+                    backoff = 1.0
                 self.wait(backoff * self.dice.uniform(0.5, 1.0))
                 backoff = min(2 * backoff, 15.0)
 

@@ -49,13 +49,14 @@ class Fleet:
         for node in NODES:
             self.rabbitmq.start(node)
             self.rabbitmq.ready(node)
-        self.rabbitmq.ctl("import_definitions", str(FILES / "rabbitmq/definitions.json"))
+        self.rabbitmq.ctl("import_definitions", text=(FILES / "rabbitmq/definitions.json").read_text())
         self.rabbitmq.ctl("delete_user", "guest")
         self.store_password = self.folder / "store-password"
         self.store_password.write_text("a store's password\n")
         self.rabbitmq.ctl("add_user", "store", self.store_password.read_text().strip())
         self.rabbitmq.ctl("set_permissions", "store", "^$", "^$", "^emotiond\\.summaries$")
         (self.folder / "bin").mkdir()
+        shutil.copy(FILES / "consumer", self.folder / "bin")
         self.rabbitmq.wrapper(self.folder / "bin")
         self.postgres = Postgres(self.folder, self.processes)
         self.postgres.psql("-c", "CREATE DATABASE emotiond", database="postgres")
@@ -84,7 +85,7 @@ class Fleet:
 
     def consumer(self):
         nodes = " ".join(f"localhost:{port}" for port in self.rabbitmq.amqp)
-        self.processes.start("consumer", [FILES / "consumer"], "nobody", {
+        self.processes.start("consumer", [self.folder / "bin/consumer"], "nobody", {
             "AMQP_NODES": nodes, "AMQP_PASSWORD_FILE": str(self.store_password), "AMQP_CA_FILE": str(self.ca),
             "DATABASE": self.postgres.address("emotiond_store")})
 
@@ -161,6 +162,26 @@ def faults(fleet, emotiond, begin, seconds):
     wait("emotiond is connected to another node", 60, lambda: emotiond.node(rabbitmq, other=node), 1.0)
 
 
+def full_queue(fleet, names):
+    """The consumer is away and the queue is full: the broker acknowledges no more, and devices keep their windows."""
+    fleet.processes.signal("consumer", signal.SIGTERM)
+    fleet.rabbitmq.ctl("set_policy", "emotiond.summaries", "^emotiond\\.summaries$",
+                       '{"max-length": 50, "overflow": "reject-publish"}', "--apply-to", "queues")
+    begin, end, tasks = fleet.load(names, 20, 2.0, 2.0, name="full")
+    until(end)
+    depth, _ = fleet.rabbitmq.depth(1)
+    fleet.rabbitmq.ctl("import_definitions", text=(FILES / "rabbitmq/definitions.json").read_text())
+    fleet.consumer()
+    results = fleet.results(tasks, "full")
+    closed = sum(len(result["ledger"]) for result in results)
+    # Each node confirms a little more than the limit before it knows that the queue is full.
+    if not 50 <= depth < closed / 2:
+        raise Failed(f"the full queue held {depth} of {closed} windows: the limit has not been tried")
+    say(f"a full queue of {depth} messages: {closed - depth} windows waited at the devices, all delivered "
+        f"{time.time() - end:.0f} s after the consumer came back")
+    return results
+
+
 def prove(options, folder, fleet):
     fleet.set_up()
     names = fleet.provision_many(options.devices)
@@ -184,9 +205,10 @@ def prove(options, folder, fleet):
     results = fleet.results(tasks)
     say(f"the devices have delivered all {time.time() - end:.0f} s after their last window")
     emotiond.stop()
+    full = full_queue(fleet, names[:40])
     wait("the queue is empty", 120, lambda: fleet.rabbitmq.depth(1) == (0, 0), 1.0)
 
-    verify(fleet, templates, results, emotiond, rejected, calm, calm_end, before_load, say)
+    verify(fleet, templates, results, full, emotiond, rejected, (calm, calm_end, end), before_load, say)
 
 
 def main():

@@ -24,17 +24,18 @@ def noise(path):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
 
 
 def pictures(folder, seconds):
-    """A face for seven seconds, nobody for nine, and so on."""
+    """A face for seven seconds, nobody for nineteen, and so on: some windows have somebody, some nobody, some both."""
     folder.mkdir()
     face, nobody = folder / "face", folder / "nobody"
     shutil.copy(ROOT / "tests/data/astronaut.png", face)
     noise(nobody)
     for number in range(int(seconds * FPS)):
-        (folder / f"{number:06}.png").hardlink_to(face if number / FPS % 16 < 7 else nobody)
+        (folder / f"{number:06}.png").hardlink_to(face if number / FPS % 26 < 7 else nobody)
     face.unlink()
     nobody.unlink()
     return folder
@@ -42,9 +43,10 @@ def pictures(folder, seconds):
 
 def record(program, folder):
     """Summaries of 10 s each, as emotiond writes them."""
-    source = pictures(folder / "recording", 160)
+    source = pictures(folder / "recording", 260)
     config = folder / "record.toml"
-    config.write_text(f'site = "retail"\ndevice = "template"\n[camera]\nsource = "replay:{source}"\nreplay_fps = {FPS}.0\n')
+    config.write_text(f'site = "retail"\ndevice = "template"\n[camera]\nsource = "replay:{source}"\n'
+                      f'replay_fps = {FPS}.0\n')
     result = subprocess.run([program, "run", "--config", config, "--publish", "stdout"], text=True, capture_output=True,
                             cwd=ROOT)
     templates = [json.loads(line) for line in result.stdout.splitlines()]
@@ -74,12 +76,17 @@ class Emotiond:
                                '[summary]\nwindow = "2s"\n')
 
     def start(self):
+        check = subprocess.run([self.fleet.emotiond_program, "check", "--config", self.config], text=True,
+                               capture_output=True, cwd=ROOT)
+        if "\nok       broker " not in check.stdout:
+            raise Failed(f"emotiond check does not like the broker: {check.stdout}{check.stderr}")
         self.fleet.processes.start("emotiond", [self.fleet.emotiond_program, "run", "--config", self.config])
         self.started = time.time()
         wait("emotiond's summaries are in the table", 60, self.rows)
 
     def rows(self):
-        return self.fleet.query("SELECT boot, sequence, body FROM emotiond.summaries WHERE device = %s ORDER BY start", DEVICE)
+        return self.fleet.query("SELECT boot, sequence, body FROM emotiond.summaries WHERE device = %s ORDER BY start",
+                                DEVICE)
 
     def node(self, rabbitmq, other=None):
         """The number of the node to which emotiond is connected; with `other`, only if it is not that one."""

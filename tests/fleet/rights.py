@@ -109,7 +109,7 @@ def prove(fleet, other, template):
     expect("a device before its removal", True, connect(fleet, "gone", before)[0])
     fleet.provision("--remove", "gone")
     expect("a device after its removal", False, connect(fleet, "gone", before)[0])
-    for name in ("a.b", "Sim", "x/y", "x{username}", "-x"):
+    for name in ("a.b", "Sim", "x/y", "x{username}", "-x", "sim-check-1"):
         expect(f"the name {name}", False,
                fleet.provision("--site", "lab", "--location", "desk", name, check=False).returncode == 0)
 

@@ -54,6 +54,10 @@ CREATE TABLE IF NOT EXISTS summaries (
   PRIMARY KEY (device, boot, sequence, start)
 ) PARTITION BY RANGE (start);
 
+-- Rows come nearly in the order of both, so these find an hour, or what is new, with a few pages.
+CREATE INDEX IF NOT EXISTS summaries_start ON summaries USING brin (start);
+CREATE INDEX IF NOT EXISTS summaries_received ON summaries USING brin (received);
+
 -- What cannot be a row above: not JSON, of another device than its topic, or from a day without a partition.
 CREATE TABLE IF NOT EXISTS rejected (
   digest bytea PRIMARY KEY,
@@ -63,8 +67,10 @@ CREATE TABLE IF NOT EXISTS rejected (
   body bytea NOT NULL
 );
 
--- Sums by hour, in the local time of the device, so that means and shares can be had for any longer time.
-CREATE TABLE IF NOT EXISTS hours_kept (
+-- Sums by hour and place, so that means and shares can be had for any longer time. `slot` is the hour in UTC, `hour` the
+-- device's own, which differs by half an hour in some time zones.
+CREATE TABLE IF NOT EXISTS hours (
+  slot timestamptz NOT NULL,
   site text NOT NULL,
   location text NOT NULL,
   hour timestamp NOT NULL,
@@ -87,30 +93,47 @@ CREATE TABLE IF NOT EXISTS hours_kept (
   fear double precision,
   contempt double precision,
   valence double precision,
-  arousal double precision
+  arousal double precision,
+  PRIMARY KEY (slot, site, location, hour)
 );
 
--- The sums of all windows that began in a span of time. Expressions, valence and arousal are weighted by face-seconds.
-CREATE OR REPLACE FUNCTION hours_between(since timestamptz, until timestamptz) RETURNS SETOF hours_kept
-LANGUAGE sql STABLE AS $$
-  SELECT coalesce(d.site, 'unknown'), coalesce(d.location, s.device),
-    date_trunc('hour', s.start AT TIME ZONE coalesce(d.timezone, 'UTC')),
-    count(*), count(*) FILTER (WHERE s.camera <> 'ok'), sum(s.observed::float8),
-    sum(s.face_seconds::float8), max(s.most), sum(s.visits), sum(s.watchers),
-    sum(s.dwell_ended), sum(s.dwell_ended * s.dwell_mean::float8),
-    sum(s.face_seconds::float8) FILTER (WHERE s.valence IS NOT NULL OR s.neutral IS NOT NULL),
-    sum(s.face_seconds::float8 * s.neutral), sum(s.face_seconds::float8 * s.happiness),
-    sum(s.face_seconds::float8 * s.surprise), sum(s.face_seconds::float8 * s.sadness),
-    sum(s.face_seconds::float8 * s.anger), sum(s.face_seconds::float8 * s.disgust),
-    sum(s.face_seconds::float8 * s.fear), sum(s.face_seconds::float8 * s.contempt),
-    sum(s.face_seconds::float8 * s.valence), sum(s.face_seconds::float8 * s.arousal)
-  FROM emotiond.summaries s LEFT JOIN emotiond.devices d USING (device)
-  WHERE s.start >= since AND s.start < until
-  GROUP BY 1, 2, 3
-$$;
+-- Until when `fold` has read.
+CREATE TABLE IF NOT EXISTS folded (until timestamptz NOT NULL);
+INSERT INTO folded SELECT '-infinity' WHERE NOT EXISTS (SELECT FROM folded);
 
-CREATE OR REPLACE VIEW hours AS
-  SELECT * FROM hours_kept UNION ALL SELECT * FROM hours_between('-infinity', 'infinity');
+-- Brings `hours` up to date: every hour of which a window has come since the last time is added up anew, however late
+-- the window was. Expressions, valence and arousal are weighted by face-seconds. The consumer calls it every five
+-- minutes. What was received in the five minutes before the last time is read again: it may not have been committed then.
+CREATE OR REPLACE FUNCTION fold() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = emotiond, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+  began timestamptz := clock_timestamp();
+  changed timestamptz;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(hashtext('emotiond.fold')) THEN RETURN; END IF;
+  FOR changed IN
+    SELECT DISTINCT date_trunc('hour', start) FROM summaries
+    WHERE received >= (SELECT until - interval '5 minutes' FROM folded)
+  LOOP
+    DELETE FROM hours WHERE slot = changed;
+    INSERT INTO hours
+      SELECT changed, coalesce(d.site, 'unknown'), coalesce(d.location, s.device),
+        date_trunc('hour', s.start AT TIME ZONE coalesce(d.timezone, 'UTC')),
+        count(*), count(*) FILTER (WHERE s.camera <> 'ok'), sum(s.observed::float8),
+        sum(s.face_seconds::float8), max(s.most), sum(s.visits), sum(s.watchers),
+        sum(s.dwell_ended), sum(s.dwell_ended * s.dwell_mean::float8),
+        sum(s.face_seconds::float8) FILTER (WHERE s.valence IS NOT NULL OR s.neutral IS NOT NULL),
+        sum(s.face_seconds::float8 * s.neutral), sum(s.face_seconds::float8 * s.happiness),
+        sum(s.face_seconds::float8 * s.surprise), sum(s.face_seconds::float8 * s.sadness),
+        sum(s.face_seconds::float8 * s.anger), sum(s.face_seconds::float8 * s.disgust),
+        sum(s.face_seconds::float8 * s.fear), sum(s.face_seconds::float8 * s.contempt),
+        sum(s.face_seconds::float8 * s.valence), sum(s.face_seconds::float8 * s.arousal)
+      FROM summaries s LEFT JOIN devices d USING (device)
+      WHERE s.start >= changed AND s.start < changed + interval '1 hour'
+      GROUP BY 2, 3, 4;
+  END LOOP;
+  UPDATE folded SET until = began;
+END $$;
 
 -- How many came, how many looked and how long they stayed, by day and place.
 CREATE OR REPLACE VIEW people_daily AS
@@ -130,9 +153,9 @@ CREATE OR REPLACE VIEW mood_hourly AS
     sum(valence) / nullif(sum(read_seconds), 0) AS valence, sum(arousal) / nullif(sum(read_seconds), 0) AS arousal
   FROM hours GROUP BY site, hour;
 
--- Makes the partitions from `late` ago to `ahead` from now, and drops those older than `keep` after their hours have
--- gone into hours_kept. The consumer calls it when it starts and every hour. `late` is longer than the 7 days for which
--- a device keeps what it could not deliver (mqtt.keep).
+-- Makes the partitions from `late` ago to `ahead` from now, and drops those older than `keep`; their hours stay in
+-- `hours`. The consumer calls it when it starts and every hour. `late` is longer than the 7 days for which a device keeps
+-- what it could not deliver (mqtt.keep).
 CREATE OR REPLACE FUNCTION maintain(
   keep interval DEFAULT '90 days', late interval DEFAULT '8 days', ahead interval DEFAULT '2 days'
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = emotiond, pg_temp SET timezone = 'UTC' AS $$
@@ -142,6 +165,7 @@ DECLARE
 BEGIN
   IF keep <= late THEN RAISE EXCEPTION 'keep (%) has to be longer than late (%)', keep, late; END IF;
   PERFORM pg_advisory_xact_lock(hashtext('emotiond.maintain'));
+  PERFORM fold();
   FOR day IN SELECT generate_series(current_date - late, current_date + ahead, '1 day') LOOP
     part := 'summaries_' || to_char(day, 'YYYYMMDD');
     IF to_regclass(part) IS NULL THEN
@@ -151,17 +175,16 @@ BEGIN
   FOR part IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'summaries'::regclass LOOP
     day := to_date(right(part, 8), 'YYYYMMDD');
     IF day < current_date - keep THEN
-      INSERT INTO hours_kept SELECT * FROM hours_between(day, day + 1);
       EXECUTE format('DROP TABLE %I', part);
     END IF;
   END LOOP;
   DELETE FROM rejected WHERE received < now() - keep;
 END $$;
 
-REVOKE ALL ON FUNCTION maintain FROM PUBLIC;
+REVOKE ALL ON FUNCTION maintain, fold FROM PUBLIC;
 GRANT USAGE ON SCHEMA emotiond TO emotiond_store, emotiond_reader;
-GRANT EXECUTE ON FUNCTION maintain TO emotiond_store;
+GRANT EXECUTE ON FUNCTION maintain, fold TO emotiond_store;
 GRANT SELECT (device, boot, sequence, start), INSERT ON summaries TO emotiond_store;
 GRANT SELECT (digest), INSERT ON rejected TO emotiond_store;
-GRANT SELECT ON devices, summaries, rejected, hours_kept, hours, people_daily, mood_hourly TO emotiond_reader;
+GRANT SELECT ON devices, summaries, rejected, hours, people_daily, mood_hourly TO emotiond_reader;
 COMMIT;
