@@ -100,6 +100,7 @@ class Device:
         if accepted != [0]:
             raise OSError(f"CONNACK {accepted}")
         self.counts["connections"] += 1
+        client.subscribe([(f"emotiond/{self.name}/{topic}", 1) for topic in ("pause/set", "request/+")])
         client.publish(f"emotiond/{self.name}/status", "online", qos=1, retain=True)
         return client
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 import zlib
 
-from cluster import NODES, ROOT, Failed, wait
+from cluster import ROOT, Failed, wait
 
 DEVICE = "real-door"
 FPS = 4
@@ -88,14 +88,12 @@ class Emotiond:
         return self.fleet.query("SELECT boot, sequence, body FROM emotiond.summaries WHERE device = %s ORDER BY start",
                                 DEVICE)
 
-    def node(self, rabbitmq, other=None):
-        """The number of the node to which emotiond is connected; with `other`, only if it is not that one."""
-        asked = next(n for n in NODES if n != other)
-        for line in rabbitmq.ctl("list_mqtt_connections", "client_id", "port", node=asked).splitlines():
+    def node(self, rabbitmq):
+        """The number of the node to which emotiond is connected."""
+        for line in rabbitmq.ctl("list_mqtt_connections", "client_id", "port").splitlines():
             client, port = line.split("\t")
             if client == f"emotiond-{DEVICE}":
-                node = rabbitmq.mqtt.index(int(port)) + 1
-                return node if node != other else None
+                return rabbitmq.mqtt.index(int(port)) + 1
         return None
 
     def stop(self):

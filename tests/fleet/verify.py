@@ -123,9 +123,9 @@ def capacity(fleet, templates, say):
         store.write(messages[first:first + consumer.BATCH])
     took = time.monotonic() - since
     expect("rows written", (count, 0, 0), (store.stored, store.doubles, store.rejected))
-    say(f"one consumer writes {count / took:.0f} windows a second when the queue is full "
-        f"({count} in batches of {consumer.BATCH}); a message has "
-        f"{sum(len(json.dumps(one, separators=(',', ':'))) for one in templates) / len(templates):.0f} bytes on average")
+    sizes = [len(json.dumps(template, separators=(",", ":"))) for template in templates]
+    say(f"one consumer writes {count / took:.0f} windows a second when the queue is full ({count} in batches of "
+        f"{consumer.BATCH}); a message has {sum(sizes) / len(sizes):.0f} bytes on average")
     (size, count), = fleet.query(
         "SELECT sum(pg_total_relation_size(inhrelid)), (SELECT count(*) FROM emotiond.summaries) FROM pg_inherits "
         "WHERE inhparent = 'emotiond.summaries'::regclass")
