@@ -29,7 +29,7 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     let confinement = sandbox::confine(Access::of(&settings, true));
     let findings = [
         law(&settings),
-        Finding::ok("notice", settings.privacy.notice(settings.window)),
+        Finding::ok("notice", settings.privacy.notice(settings.window, &settings.models.sequences)),
         sandbox(&confinement),
         speed::models(&settings),
         camera::camera(&settings.camera),

@@ -28,6 +28,7 @@ pub(super) fn check(file: &raw::File) -> Result<()> {
         ("camera.format", camera.format.as_deref(), NAME),
         ("models.detector", Some(&models.detector), PATH),
         ("models.emotion", Some(&models.emotion), PATH),
+        ("models.blend", models.blend.as_deref(), PATH),
         ("privacy.legal_basis", privacy.legal_basis.as_deref(), SENTENCE),
         ("mqtt.url", Some(&mqtt.url), ADDRESS),
         ("mqtt.listen", mqtt.listen.as_deref(), ADDRESS),
@@ -48,6 +49,9 @@ pub(super) fn check(file: &raw::File) -> Result<()> {
     ] {
         let text = path.as_deref().map(Path::to_string_lossy);
         text.map_or(Ok(()), |text| checked(key, &text, PATH))?;
+    }
+    for name in &models.sequences {
+        checked("models.sequences", name, PATH)?;
     }
     let count = triggers.len();
     ensure!(

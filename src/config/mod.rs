@@ -54,9 +54,10 @@ pub struct PrivacySettings {
 }
 
 impl PrivacySettings {
-    /// What the device does, for the notice on the wall: in plain words, from these settings.
+    /// What the device does, for the notice on the wall: in plain words, from these settings. `sequences` are the names of
+    /// what is read off the last seconds of each face.
     #[must_use]
-    pub fn notice(&self, window: Duration) -> String {
+    pub fn notice(&self, window: Duration, sequences: &[String]) -> String {
         let window = humantime::format_duration(window);
         let Policy { emotion, facing, watchers, min_people } = self.policy;
         let mut notice = "A camera counts faces here and how long each stays".to_owned();
@@ -70,6 +71,10 @@ impl PrivacySettings {
         } else {
             " and does not estimate what they show."
         };
+        if emotion && !sequences.is_empty() {
+            notice +=
+                &format!(" From the last seconds of each face it also estimates: {}.", sequences.join(", "));
+        }
         if let Some(basis) = self.exemption() {
             notice += &format!(" Why expressions may be estimated here: {}.", basis.trim_end_matches('.'));
         }

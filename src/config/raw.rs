@@ -74,11 +74,21 @@ pub(super) struct ModelsTable {
     pub directory: Option<PathBuf>,
     pub detector: String,
     pub emotion: String,
+    pub blend: Option<String>,
+    pub blend_weight: f64,
+    pub sequences: Vec<String>,
 }
 
 impl Default for ModelsTable {
     fn default() -> Self {
-        Self { directory: None, detector: "emotiond-face".to_owned(), emotion: "emotiond-mtl".to_owned() }
+        Self {
+            directory: None,
+            detector: "emotiond-face".to_owned(),
+            emotion: "emotiond-mtl".to_owned(),
+            blend: None,
+            blend_weight: 0.5,
+            sequences: Vec::new(),
+        }
     }
 }
 

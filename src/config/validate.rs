@@ -26,6 +26,8 @@ use emotiond_core::report::score::{ACTION_UNITS, EXPRESSION, VALENCE_AROUSAL};
 const MOST_KEPT: f64 = 1e6;
 /// The most filters of topics that clients of the embedded broker may publish on.
 const MOST_TOPICS: usize = 64;
+/// The most models that read sequences.
+const MOST_SEQUENCES: usize = 8;
 
 pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> Result<Settings> {
     let Some(site) = file.site else {
@@ -65,6 +67,11 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             detector: detector(file.models.detector)?,
             range: file.camera.range,
             emotion: file.models.emotion,
+            blend: {
+                let weight = within("models.blend_weight", file.models.blend_weight, 0.0, 1.0)? as f32;
+                file.models.blend.map(|name| (name, weight))
+            },
+            sequences: sequences(file.models.sequences)?,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
         cores: file.camera.cpu.map(|cores| within("camera.cpu", cores, 0.05, 64.0)).transpose()?,
@@ -288,6 +295,16 @@ fn detector(name: String) -> Result<String> {
          leave the key out for \"emotiond-face\", which finds more faces at a lower cost"
     );
     Ok(name)
+}
+
+/// Names of models that read sequences: a handful, since each keeps seconds of every face in memory.
+fn sequences(names: Vec<String>) -> Result<Vec<String>> {
+    ensure!(
+        names.len() <= MOST_SEQUENCES,
+        "`models.sequences` names {} models; {MOST_SEQUENCES} at most",
+        names.len()
+    );
+    Ok(names)
 }
 
 /// The models' folder of this installation: beside the program as packages put it, or of the source tree that

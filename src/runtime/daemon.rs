@@ -97,7 +97,7 @@ impl<'a> Daemon<'a> {
             log::info!("model {} {} ({}…)", model.name, model.version, &model.sha256[..12]);
         }
         let (clock, nominal, start) = session.clock(&settings.camera.properties());
-        let vision = Vision::new(models.detector, models.emotion, settings.vision(), start);
+        let vision = Vision::new(models.detector, models.emotion, models.sequences, settings.vision(), start);
         let info = reports::info(settings, models.info, vision.vocabulary());
         session.metering.keep(settings.metrics);
         let states = session.states(&info);

@@ -45,7 +45,7 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     confinement.log();
-    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+    let mut models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
     // The settings before a reload, until the new ones have proven good.
     let mut before = None;
     loop {
@@ -55,8 +55,7 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
                 let Some(old) = before.take() else { return Err(failure) };
                 log::error!("the old configuration comes back into force: {failure}");
                 settings = old;
-                models =
-                    models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+                models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
                 continue;
             }
         };
@@ -113,7 +112,7 @@ fn reload(
     if let Some(objection) = confinement.objection(&access(&settings)) {
         return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
     }
-    let models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+    let models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
     Ok((settings, models))
 }
 

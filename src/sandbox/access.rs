@@ -62,7 +62,9 @@ impl Access {
         let models = &settings.models;
         access.read.insert(models.directory.clone());
         // A manifest may be named by its path.
-        let manifests = [&models.detector, &models.emotion].map(Path::new);
+        let blend = models.blend.iter().map(|(name, _)| name);
+        let names = [&models.detector, &models.emotion].into_iter().chain(blend).chain(&models.sequences);
+        let manifests: Vec<&Path> = names.map(Path::new).collect();
         access
             .read
             .extend(manifests.iter().filter(|name| name.components().count() > 1).flat_map(|m| folders(m)));
