@@ -27,9 +27,10 @@ test-ha: setup ## emotiond in a real Home Assistant (root; 2.5 GB the first time
 test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
 	@scripts/test fast
 
-test-all: test test-ha deb ## `make test`, a real Home Assistant, and the packages in fresh Debian 12 and 13 (as root)
+test-all: test test-ha deb ## `make test`, a real Home Assistant, packages and confinement in fresh Debians (as root)
 	@scripts/test-package
 	@scripts/test-units
+	@scripts/test-libc
 	@scripts/test-image
 
 build: setup ## Build the release binary
