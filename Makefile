@@ -29,9 +29,10 @@ test-fleet: setup ## A fleet in small: 1,000 devices, three RabbitMQ nodes, Post
 test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
 	@scripts/test fast
 
-test-all: test test-ha test-fleet deb ## `make test`, a real Home Assistant, a fleet, and the packages in fresh Debian 12 and 13 (as root)
+test-all: test test-ha test-fleet deb ## `make test`, Home Assistant, a fleet, packages and confinement in fresh Debians (as root)
 	@scripts/test-package
 	@scripts/test-units
+	@scripts/test-libc
 	@scripts/test-image
 
 build: setup ## Build the release binary

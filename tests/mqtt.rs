@@ -274,6 +274,7 @@ fn discovery_is_sent_at_every_connection_and_at_home_assistants_birth() {
         temperature: false,
         triggers: &["smile".into()],
         commands: true,
+        page: None,
     };
     let announcement = Announcement {
         discovery: Some(discovery(&announced).unwrap()),

@@ -1,6 +1,8 @@
 //! Configuration: the TOML file, checked into [`Settings`], which can only be built valid.
 
+mod keys;
 mod lengths;
+mod page;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use crate::capture::CameraSettings;
 use crate::capture::replay::Speed;
 use crate::host::file;
+use crate::publish::page::PageSettings;
 use crate::publish::settings::MqttSettings;
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::compound::CompoundMean;
@@ -148,6 +151,8 @@ pub struct Settings {
     pub home_assistant: HomeAssistantSettings,
     /// Where metrics can be read, if anywhere; port 0 takes any free one.
     pub metrics: Option<SocketAddr>,
+    /// The page, if there is one.
+    pub page: Option<PageSettings>,
     /// Events.
     pub triggers: Vec<TriggerSettings>,
 }

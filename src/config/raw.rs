@@ -32,6 +32,8 @@ pub(super) struct File {
     pub home_assistant: HomeAssistantTable,
     #[serde(default)]
     pub metrics: MetricsTable,
+    #[serde(default)]
+    pub page: PageTable,
     #[serde(default, rename = "trigger")]
     pub triggers: Vec<TriggerTable>,
 }
@@ -211,6 +213,17 @@ impl Default for HomeAssistantTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MetricsTable {
     pub listen: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PageTable {
+    pub enabled: bool,
+    pub listen: Option<String>,
+    pub username: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub url: Option<String>,
+    pub origins: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
+use super::keys::{address, credentials};
 use super::{HomeAssistantSettings, Overrides, PrivacySettings, Settings, raw};
 use crate::capture::frame::PixelFormat;
 use crate::capture::frame::decode::raw_length;
@@ -13,9 +14,7 @@ use crate::capture::replay::{ReplaySettings, Speed};
 use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::capture::{CameraSettings, Spec};
 use crate::publish::is_topic_filter;
-use crate::publish::settings::{
-    Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
-};
+use crate::publish::settings::{Broker, ClientCertificate, DurableSettings, MqttSettings, TlsSettings};
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::compound::CompoundMean;
 use emotiond_core::report::payload::DeviceName;
@@ -108,16 +107,12 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             .listen
             .map(|text| address("metrics.listen", &text, "127.0.0.1:9464"))
             .transpose()?,
+        page: super::page::checked(file.page)?,
         triggers: super::triggers::checked(file.triggers)?,
         device,
         camera,
         privacy,
     })
-}
-
-fn address(key: &str, text: &str, example: &str) -> Result<SocketAddr> {
-    text.parse()
-        .with_context(|| format!("`{key}` is {text:?}; write an address and a port, for example {example:?}"))
 }
 
 fn camera(camera: &raw::CameraTable, speed: Speed) -> Result<CameraSettings> {
@@ -178,16 +173,7 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
 
 fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<MqttSettings> {
     let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
-    let credentials = match (mqtt.username, mqtt.password_file) {
-        (Some(username), Some(file)) => {
-            Some(Credentials { username, password: Password::read(&file).context("`mqtt.password_file`")? })
-        }
-        (None, None) => None,
-        (Some(_), None) => {
-            bail!("`mqtt.username` needs `mqtt.password_file`: a file that holds the password")
-        }
-        (None, Some(_)) => bail!("`mqtt.password_file` needs `mqtt.username`"),
-    };
+    let credentials = credentials("mqtt", mqtt.username, mqtt.password_file)?;
     let client = match (mqtt.client_certificate_file, mqtt.client_key_file) {
         (Some(certificate_file), Some(key_file)) => Some(ClientCertificate { certificate_file, key_file }),
         (None, None) => None,

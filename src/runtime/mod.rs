@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish;
+use crate::publish::page::PageServer;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
@@ -36,11 +37,15 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     let mut settings = load()?;
     settings.mqtt.listener = listener(&settings)?;
     let metrics = settings.metrics.map(publish::metrics::listen).transpose().or_exit(Code::Config)?;
+    let page = settings.page.as_ref().map(publish::page::listen).transpose().or_exit(Code::Config)?;
     // Before there is another thread, which would not be confined.
     let confinement = sandbox::confine(access(&settings));
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
     if let Some(socket) = metrics {
         session.metering.start(socket).or_exit(Code::Software)?;
+    }
+    if let (Some(socket), Some(page)) = (page, &settings.page) {
+        session.page = Some(PageServer::start(socket, page).or_exit(Code::Software)?);
     }
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
@@ -108,6 +113,11 @@ fn reload(
     }
     if let Some(listen) = settings.metrics.filter(|_| settings.metrics != running.metrics) {
         return Err(cannot_listen(listen));
+    }
+    if let Some(page) = &settings.page
+        && running.page.as_ref().is_none_or(|running| running.listen != page.listen)
+    {
+        return Err(cannot_listen(page.listen));
     }
     if let Some(objection) = confinement.objection(&access(&settings)) {
         return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);

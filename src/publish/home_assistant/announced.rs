@@ -37,6 +37,8 @@ pub struct Announced<'a> {
     pub triggers: &'a [String],
     /// Whether commands are listened to: pause is a switch then, and a mere indicator otherwise.
     pub commands: bool,
+    /// The address of the device's page, for those who are not at the device.
+    pub page: Option<String>,
 }
 
 /// A name as a person would write it: `living_room` is "Living room".

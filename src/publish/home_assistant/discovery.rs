@@ -28,14 +28,18 @@ pub struct Discovery {
 pub fn discovery(announced: &Announced) -> anyhow::Result<Discovery> {
     let mut discovery = withdrawal(announced.prefix, announced.device, announced.id)?;
     let path = |topic: Topic| topic.path(announced.device);
+    let mut device = json!({
+        "identifiers": [identifier(announced.id)],
+        "name": in_words(&announced.device.to_string()),
+        "manufacturer": "emotiond",
+        "model": "Camera to emotion summaries",
+        "sw_version": env!("CARGO_PKG_VERSION"),
+    });
+    if let Some(page) = &announced.page {
+        device["configuration_url"] = page.as_str().into();
+    }
     discovery.config = Some(json!({
-        "device": {
-            "identifiers": [identifier(announced.id)],
-            "name": in_words(&announced.device.to_string()),
-            "manufacturer": "emotiond",
-            "model": "Camera to emotion summaries",
-            "sw_version": env!("CARGO_PKG_VERSION"),
-        },
+        "device": device,
         "origin": { "name": ORIGIN, "sw_version": env!("CARGO_PKG_VERSION") },
         // `latest`: `offline` makes the device unavailable, and only a summary makes it available again. So what was
         // true before a restart is not shown once more, and a summary that was delivered late is not taken for news.
@@ -107,6 +111,7 @@ mod tests {
             temperature: true,
             triggers,
             commands: true,
+            page: None,
         }
     }
 
@@ -292,6 +297,15 @@ mod tests {
         let config = after.config.unwrap();
         assert_eq!(config["device"]["name"], "Kitchen");
         assert_eq!(config["components"]["pause"]["state_topic"], "emotiond/kitchen/pause/state");
+    }
+
+    #[test]
+    fn the_device_links_to_its_page_if_there_is_one() {
+        let device = "hall".parse().unwrap();
+        assert!(config(&announced(&device, &[]))["device"].get("configuration_url").is_none());
+        let page = Some("http://192.0.2.7:9480/".to_owned());
+        let with = config(&Announced { page, ..announced(&device, &[]) });
+        assert_eq!(with["device"]["configuration_url"], "http://192.0.2.7:9480/");
     }
 
     #[test]
