@@ -151,6 +151,16 @@ fn beside_the_embedded_broker_nothing_listens() {
 }
 
 #[test]
+fn beside_the_page_nothing_listens() {
+    let stage = Stage::new("stdout", "url = \"mqtt://localhost\"");
+    let config = stage.path("emotiond.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let page = format!("[page]\nenabled = true\nlisten = \"127.0.0.1:{}\"\n", free_port());
+    std::fs::write(&config, text + &page).unwrap();
+    stage.only(&["unix-stream-pair", OWN[0], OWN[1]]);
+}
+
+#[test]
 fn of_a_camera_what_is_used_is_asked_and_nothing_else() {
     let stage = Stage::new("stdout", "url = \"mqtt://localhost\"");
     let passed = |source: &str| {

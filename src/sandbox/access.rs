@@ -56,6 +56,7 @@ impl Access {
         let mut files = vec![settings.path.clone(), PathBuf::from("/etc/resolv.conf")];
         files.extend(settings.mqtt.tls.ca_file.clone());
         files.extend(settings.password_file.clone());
+        files.extend(settings.page.iter().filter_map(|page| page.password_file.clone()));
         if let Some(client) = &settings.mqtt.tls.client {
             files.extend([client.certificate_file.clone(), client.key_file.clone()]);
         }
@@ -66,7 +67,9 @@ impl Access {
         let models = &settings.models;
         access.read.insert(models.directory.clone());
         // A manifest may be named by its path.
-        let manifests = [&models.detector, &models.emotion].map(Path::new);
+        let blend = models.blend.iter().map(|(name, _)| name);
+        let names = [&models.detector, &models.emotion].into_iter().chain(blend).chain(&models.sequences);
+        let manifests: Vec<&Path> = names.map(Path::new).collect();
         access
             .read
             .extend(manifests.iter().filter(|name| name.components().count() > 1).flat_map(|m| folders(m)));
@@ -84,7 +87,7 @@ impl Access {
             access.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
             access.ports(settings);
         }
-        access.accept |= settings.metrics.is_some();
+        access.accept |= settings.metrics.is_some() || settings.page.is_some();
         access
     }
 

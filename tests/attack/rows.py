@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import inputs
+import page
 from target import PHOTO, PROGRAM, ROOT, Client, Daemon, configuration, free_port, publish, run
 
 #: What a refused input may take, MiB: the daemon as a whole has 60 with its models open.
@@ -360,4 +361,5 @@ ROWS = [
     ("configurations", "no crash in 314", configurations),
     ("streams", "no crash in 45", streams),
     ("brokers", "no crash in 28", hostile_brokers),
+    ("the page", "was not there", page.page),
 ]
