@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CROSS_CONFIG := cross.toml
 
-.PHONY: help setup setup-test build demo test test-all test-fast test-ha test-arm64 deb apt-repository image home-assistant-app install uninstall bench sbom reproduce clean
+.PHONY: help setup setup-test build demo test test-all test-fast test-ha test-fleet test-arm64 deb apt-repository image home-assistant-app install uninstall bench sbom reproduce clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,8 @@ test: setup-test ## Everything: lint, policy, shipped files, unit, property, MQT
 test-ha: setup ## emotiond in a real Home Assistant (root; 2.5 GB the first time)
 	@scripts/test-ha
 
+test-fleet: setup ## A fleet in small: 1,000 devices, three RabbitMQ nodes, PostgreSQL, all of it killed under load (root)
+	@scripts/test-fleet
 
 test-arm64: deb ## The arm64 package on a whole arm64 machine: Debian 13 in QEMU with a virtual camera (as root)
 	@scripts/test-arm64
@@ -30,11 +32,11 @@ test-arm64: deb ## The arm64 package on a whole arm64 machine: Debian 13 in QEMU
 test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
 	@scripts/test fast
 
-test-all: test test-ha deb ## `make test`, a real Home Assistant, the packages in fresh Debian 12 and 13, an arm64 machine (as root)
+test-all: test test-ha test-fleet deb ## `make test`, Home Assistant, a fleet, packages and confinement in fresh Debians (as root)
 	@scripts/test-package
 	@scripts/test-units
+	@scripts/test-libc
 	@scripts/test-image
-	@scripts/test-arm64
 
 build: setup ## Build the release binary
 	cargo build --release --locked

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Action::Check(arguments) => command::check::run(arguments),
         Action::Cameras(arguments) => command::cameras::run(arguments),
         Action::Analyze(arguments) => command::analyze::run(arguments),
+        Action::Evaluate(arguments) => command::evaluate::run(arguments),
         Action::Bench(arguments) => command::bench::run(arguments),
         Action::Watch(arguments) => command::watch::run(arguments),
         Action::Config(arguments) => command::config::run(arguments),

@@ -152,6 +152,32 @@ fn who_holds_the_port_of_the_embedded_broker_is_told() {
 }
 
 #[test]
+fn who_may_open_the_page_is_told_and_whether_it_can_be_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (broker, port) = (free_port(), free_port());
+    let page = |lines: &str| format!("listen = \"127.0.0.1:{broker}\"\n[page]\nenabled = true\n{lines}\n");
+    let here = page(&format!("listen = \"127.0.0.1:{port}\""));
+    Table::of(&folder, &home(), &here).expect("page", "ok", &["free", "without a password"]);
+    let daemon = Daemon::run(&folder.path().join("emotiond.toml"));
+    daemon.wait_line(&["the page is on"]);
+    Table::of(&folder, &home(), &here).expect("page", "ok", &["a daemon serves it already"]);
+    drop(daemon);
+
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = page(&format!("listen = \"{}\"", other.local_addr().unwrap()));
+    Table::of(&folder, &home(), &taken).expect("page", "failed", &["cannot be served"]);
+    fs::write(folder.path().join("password"), "hunter2").unwrap();
+    let file = folder.path().join("password").display().to_string();
+    let open = page(&format!("listen = \"0.0.0.0:{port}\"\nusername = \"wall\"\npassword_file = {file:?}"));
+    let table = Table::of(&folder, &home(), &open);
+    table.expect("page", "warning", &["\"wall\" with a password", "readable"]);
+    assert!(!table.text.contains("hunter2"), "{}", table.text);
+    let closed = format!("listen = \"127.0.0.1:{broker}\"");
+    let table = Table::of(&folder, &home(), &closed);
+    assert!(!table.text.contains(" page "), "{}", table.text);
+}
+
+#[test]
 fn a_dark_a_soft_and_a_missing_camera() {
     let folder = tempfile::tempdir().unwrap();
     let photo = image::open(PHOTO).unwrap().into_rgb8();

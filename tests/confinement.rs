@@ -6,8 +6,9 @@
 mod support;
 
 use std::fs;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -192,6 +193,49 @@ fn every_thread_of_the_daemon_is_confined() {
     if landlock() {
         assert!(confined[0].contains("INFO  confined: Landlock"), "{log}");
     }
+}
+
+/// Somebody who is not root: this user, or one who owns nothing.
+fn ordinary(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt as _;
+    // What the test itself owns has root's number, if it runs as root.
+    if fs::metadata("/proc/self/environ").unwrap().uid() == 0 { command.uid(65534) } else { command }
+}
+
+#[test]
+fn the_same_user_cannot_read_its_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let config = folder.path().join("emotiond.toml");
+    fs::write(&config, "site = \"home\"\n").unwrap();
+    let mut command = emotiond();
+    command.args(["run", "--publish", "stdout", "--source", "stream:-", "--config"]).arg(&config);
+    ordinary(&mut command).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut daemon = match command.spawn() {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            eprintln!("SKIPPED, because an ordinary user cannot start what root has built here");
+            return;
+        }
+        started => Daemon(started.unwrap()),
+    };
+    let mut log = BufReader::new(daemon.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains(" confined")), "it does not start");
+    let other = Daemon(ordinary(Command::new("sleep").arg("600")).spawn().unwrap());
+    let reads = |process: u32| {
+        // The first page of the program: where it lies stands in a file that is as closed as the memory.
+        let script = format!(
+            "m=$(head -n 1 /proc/{process}/maps) && a=$((0x${{m%%-*}} / 4096)) && \
+             dd if=/proc/{process}/mem bs=4096 skip=$a count=1 status=none | grep -q ELF"
+        );
+        ordinary(Command::new("sh").args(["-c", &script])).output().unwrap()
+    };
+    let (own, closed) = (reads(other.0.id()), reads(daemon.0.id()));
+    if !own.status.success() {
+        eprintln!("SKIPPED: this machine lets nobody read any process: {own:?}");
+        return;
+    }
+    let said = String::from_utf8_lossy(&closed.stderr);
+    assert!(!closed.status.success() && said.contains("Permission denied"), "{closed:?}");
 }
 
 #[test]

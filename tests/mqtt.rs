@@ -268,10 +268,13 @@ fn discovery_is_sent_at_every_connection_and_at_home_assistants_birth() {
         expressions: &Expression::ALL,
         valence_arousal: true,
         action_units: &[],
+        sequences: &std::collections::BTreeMap::new(),
         facing: true,
+        watchers: true,
         temperature: false,
         triggers: &["smile".into()],
         commands: true,
+        page: None,
     };
     let announcement = Announcement {
         discovery: Some(discovery(&announced).unwrap()),

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,7 +47,11 @@ fn publisher(
     ca_file: Option<PathBuf>,
     client: Option<(PathBuf, PathBuf)>,
 ) -> MqttPublisher {
-    let url = format!("mqtts://127.0.0.1:{}", broker.port());
+    publisher_to(broker.port(), ca_file, client)
+}
+
+fn publisher_to(port: u16, ca_file: Option<PathBuf>, client: Option<(PathBuf, PathBuf)>) -> MqttPublisher {
+    let url = format!("mqtts://127.0.0.1:{port}");
     let mut settings = MqttSettings::new(url.parse().unwrap(), "hall".parse().unwrap());
     settings.retry = (Duration::from_millis(50), Duration::from_millis(200));
     settings.tls = TlsSettings {
@@ -116,6 +121,47 @@ fn believes_no_other_name() {
     let broker = site.broker("broker.example", Validity::Now, None);
     let line = failure(&publisher(&broker, Some(site.authority.certificate()), None));
     assert!(line.contains("is not for \"127.0.0.1\"") && line.contains("broker.example"), "{line}");
+}
+
+/// The versions of TLS that the first message of a handshake offers, by their numbers; none if it does not list them.
+fn offered(hello: &[u8]) -> Vec<u16> {
+    let number = |at: usize| u16::from_be_bytes([hello[at], hello[at + 1]]);
+    // Headers of record and handshake, the elder version, random bytes; then session id, ciphers, compression.
+    let ciphers = 44 + usize::from(hello[43]);
+    let compression = ciphers + 2 + usize::from(number(ciphers));
+    let mut at = compression + 1 + usize::from(hello[compression]) + 2;
+    while at + 4 <= hello.len() {
+        let (extension, length) = (number(at), usize::from(number(at + 2)));
+        if extension == 43 {
+            return (0..usize::from(hello[at + 4]) / 2).map(|index| number(at + 5 + 2 * index)).collect();
+        }
+        at += 4 + length;
+    }
+    Vec::new()
+}
+
+#[test]
+fn offers_nothing_older_than_tls_1_2() {
+    let site = Site::new();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let publisher = publisher_to(port, Some(site.authority.certificate()), None);
+    let (mut connection, _) = server.accept().unwrap();
+    let mut hello = vec![0; 5];
+    connection.read_exact(&mut hello).unwrap();
+    hello.resize(5 + usize::from(u16::from_be_bytes([hello[3], hello[4]])), 0);
+    connection.read_exact(&mut hello[5..]).unwrap();
+    assert_eq!((hello[0], hello[5]), (22, 1), "a handshake's first message");
+    let mut offered = offered(&hello);
+    offered.sort_unstable();
+    assert_eq!(offered, [0x0303, 0x0304], "TLS 1.2 and 1.3");
+    // Who answers with TLS 1.1 all the same is refused: the record that does, with the version of its first message.
+    let answer = [&[22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2][..], &[7; 32], &[0, 0xc0, 0x13, 0]].concat();
+    connection.write_all(&answer).unwrap();
+    let mut alert = [0; 7];
+    connection.read_exact(&mut alert).unwrap();
+    assert_eq!((alert[0], alert[6]), (21, 70), "the alert protocol_version");
+    assert_eq!(publisher.counters().connections, 0);
 }
 
 #[test]

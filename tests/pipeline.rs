@@ -39,9 +39,10 @@ fn settings(extra: &str) -> Settings {
 
 impl Rig {
     fn new(settings: &Settings) -> Self {
-        let models = models::open(&settings.models, settings.privacy.policy.emotion).unwrap();
+        let models = models::open(&settings.models, &settings.privacy.policy).unwrap();
         let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        let vision = Vision::new(models.detector, models.emotion, settings.vision(), clock.now());
+        let vision =
+            Vision::new(models.detector, models.emotion, models.sequences, settings.vision(), clock.now());
         Self { vision, clock, summaries: Vec::new(), events: Vec::new() }
     }
 
@@ -143,7 +144,7 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
     let seen = rig.windows().last().unwrap().scores.clone().unwrap();
     let (_, seen) = seen.head("action_units").unwrap();
 
-    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).unwrap();
+    let mut models = models::open(&settings.models, &settings.privacy.policy).unwrap();
     let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     let face = models.detector.detect(&picture).unwrap()[0];
     let model = models.emotion.as_mut().unwrap();
@@ -161,7 +162,8 @@ fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
             "{i}: {seen:?} of {plain} and {mirrored}"
         );
     }
-    assert!(apart > 0.02, "the picture asks nothing: {plain:?}, {mirrored:?}");
+    // Then either look alone is further from their mean than is allowed above.
+    assert!(apart > 0.012, "the picture asks nothing: {plain:?}, {mirrored:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use emotiond::capture::frame::decode::Decoder;
 use emotiond::capture::frame::warp::Letterbox;
 use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::config::{Overrides, Settings};
+use emotiond::host::wipe::wipe_all;
 use emotiond::inference::Network;
 use emotiond::inference::manifest::Manifest;
 use emotiond::vision::Vision;
@@ -36,15 +37,25 @@ fn main() -> anyhow::Result<()> {
     let photo = image::open(photo).with_context(|| format!("failed to read {}", photo.display()))?.to_rgb8();
     let text = format!("site = \"home\"\n[models]\ndirectory = {:?}\n", Path::new(folder));
     let settings = Settings::parse(&text, Path::new("stages.toml"), &Overrides::default())?;
-    let open = || models::open(&settings.models, true);
+    let open = || models::open(&settings.models, &settings.privacy.policy);
     let network = |name: &str| -> anyhow::Result<Network> {
         Ok(Network::load(Manifest::read(&models::manifest_path(&settings.models.directory, name))?)?)
     };
 
     let (mut decoder, mut picture) = (Decoder::default(), RgbImage::new(0, 0));
     let room = room(&photo, 640, 480);
-    for format in [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Mjpeg] {
+    // The last decoded is what the detector is then shown.
+    let raw = [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Yu12, PixelFormat::Rgb3, PixelFormat::Grey];
+    for format in raw.into_iter().chain([PixelFormat::Mjpeg]) {
         let frame = encoded(&room, format)?;
+        if format == PixelFormat::Yuyv {
+            let mut taken = Vec::new();
+            stage("take in YUYV", || {
+                taken.extend_from_slice(&frame.bytes);
+                wipe_all(black_box(&mut taken));
+                Ok(())
+            })?;
+        }
         if format == PixelFormat::Mjpeg {
             std::fs::write(out, &frame.bytes)
                 .with_context(|| format!("failed to write {}", Path::new(out).display()))?;
@@ -76,7 +87,8 @@ fn main() -> anyhow::Result<()> {
         let picture = photo.map_or_else(|| empty_room(640, 480), |photo| self::room(photo, 640, 480));
         let mut frame = encoded(&picture, format)?;
         let models = open()?;
-        let mut vision = Vision::new(models.detector, models.emotion, settings.vision(), Moment::ZERO);
+        let mut vision =
+            Vision::new(models.detector, models.emotion, models.sequences, settings.vision(), Moment::ZERO);
         stage(label, || {
             frame.at += Duration::from_millis(200);
             vision.frame(&frame)?;
@@ -133,6 +145,8 @@ fn encoded(picture: &RgbImage, format: PixelFormat) -> anyhow::Result<Frame> {
         }
         // Luma of the picture and no colour: what a pixel costs does not depend on its value.
         PixelFormat::Yuyv => bytes.extend(picture.pixels().flat_map(|pixel| [pixel.0[1], 128])),
+        PixelFormat::Rgb3 => bytes.extend_from_slice(picture.as_raw()),
+        PixelFormat::Grey => bytes.extend(picture.pixels().map(|pixel| pixel.0[1])),
         _ => {
             bytes.extend(picture.pixels().map(|pixel| pixel.0[1]));
             bytes.resize(bytes.len() * 3 / 2, 128);

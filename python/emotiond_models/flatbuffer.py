@@ -71,11 +71,20 @@ def outside_buffers(model: schema.ModelT) -> list[int]:
 def inline_buffers(content: bytes) -> bytes:
     """The same model with every buffer inside the flatbuffer."""
     model = read_model(content)
-    outside = set(outside_buffers(model))
+    for i in outside_buffers(model):
+        buffer = model.buffers[i]
+        buffer.data = content[buffer.offset : buffer.offset + buffer.size]
+    return packed(model)
+
+
+def packed(model: schema.ModelT) -> bytes:
+    """The file of a model whose buffers are all inside, their bytes aligned."""
+    size = 4096
     for i, buffer in enumerate(model.buffers):
         model.buffers[i] = AlignedBuffer()
-        model.buffers[i].data = content[buffer.offset : buffer.offset + buffer.size] if i in outside else buffer.data
-    builder = flatbuffers.Builder(len(content) + 4096)
+        model.buffers[i].data = buffer.data
+        size += 0 if buffer.data is None else len(buffer.data)
+    builder = flatbuffers.Builder(size)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 
@@ -98,12 +107,35 @@ def resized(content: bytes, have: tuple[int, int], want: tuple[int, int]) -> byt
             tensor.shape = [shape[0], *scaled(*shape[1:3]), shape[3]]
         elif shape == [2] and constant and tensor.type == schema.TensorType.INT32:
             stored.data = np.array(scaled(*np.frombuffer(bytes(stored.data), np.int32)), np.int32).tobytes()
+    return packed(model)
+
+
+def with_embedding(content: bytes) -> tuple[bytes, int]:
+    """The same model with one more output, the last: what goes into the last layer, which describes the face as a whole.
+    Returns the file and the output's number. Raises `ValueError` if the outputs do not come from one such tensor."""
+    model = read_model(content)
+    graph = model.subgraphs[0]
+    made_by = {i: operator for operator in graph.operators for i in operator.outputs}
+    found = set()
+    for output in graph.outputs:
+        tensor = output
+        # Back through what only changes the form of the scores, to the layer that makes them.
+        while (operator := made_by.get(tensor)) is not None and kind_of(model, operator) not in _LAYERS:
+            tensor = operator.inputs[0]
+        if operator is not None:
+            found.add(int(operator.inputs[0]))
+    if len(found) != 1:
+        names = [graph.tensors[i].name.decode() for i in sorted(found)]
+        raise ValueError(f"the outputs come from {len(found)} tensors, not from one embedding: {', '.join(names)}")
+    graph.outputs = [int(i) for i in graph.outputs] + list(found)
+    # It would name the outputs that were there before, and emotiond does not ask for it.
+    model.signatureDefs = None
     for i, buffer in enumerate(model.buffers):
         model.buffers[i] = AlignedBuffer()
         model.buffers[i].data = buffer.data
     builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+    return bytes(builder.Output()), len(graph.outputs) - 1
 
 
 def operators(content: bytes) -> tuple[Counter, Counter]:
@@ -112,7 +144,7 @@ def operators(content: bytes) -> tuple[Counter, Counter]:
     graph = model.subgraphs[0]
     every, floating = Counter(), Counter()
     for operator in graph.operators:
-        name = _NAMES[_kind(model, operator)]
+        name = _NAMES[kind_of(model, operator)]
         every[name] += 1
         if any(graph.tensors[i].type in _FLOATS for i in operator.outputs):
             floating[name] += 1
@@ -126,7 +158,7 @@ def layers(content: bytes) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     graph = model.subgraphs[0]
     found = {kind: [] for kind in _LAYERS.values()}
     for operator in graph.operators:
-        kind = _LAYERS.get(_kind(model, operator))
+        kind = _LAYERS.get(kind_of(model, operator))
         if kind:
             inputs = list(operator.inputs[1:3])
             if len(inputs) < 2 or -1 in inputs:  # -1: an input that may be left out, and is
@@ -136,7 +168,7 @@ def layers(content: bytes) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     return found
 
 
-def _kind(model: schema.ModelT, operator: schema.OperatorT) -> int:
+def kind_of(model: schema.ModelT, operator: schema.OperatorT) -> int:
     """A `BuiltinOperator`; old files hold it in the deprecated field alone, which ends at 127."""
     code = model.operatorCodes[operator.opcodeIndex]
     return max(code.builtinCode, code.deprecatedBuiltinCode)

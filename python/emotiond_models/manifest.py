@@ -8,18 +8,30 @@ from pathlib import Path
 _LINE = 110  # columns, beyond which a list takes a line for each of its values
 
 
-def write(model: Path, about: dict, input_: dict, crop: dict, heads: list[dict], comment: str = "") -> Path:
+def write(model: Path, about: dict, input_: dict, crop: dict, heads: list[dict], comment: str = "",
+          embedding: dict | None = None) -> Path:
     """Write the manifest of an emotion model beside it, named alike; returns its path.
 
     `about` holds what else stands at the top (name, version, licence, source, training_data), `input_`, `crop` and each
     of `heads` the tables of these names. A head's `output` is the number of the tensor, as the C library lists them.
     """
+    tables = {"input": input_, "crop": crop} | ({"embedding": embedding} if embedding else {})
+    return _write(model, "emotion", about, tables, heads, comment)
+
+
+def write_sequence(model: Path, about: dict, sequence: dict, head: dict, comment: str = "") -> Path:
+    """The same for a network that reads sequences: its table `[sequence]` and its one head."""
+    return _write(model, "sequence", about, {"sequence": sequence}, [head], comment)
+
+
+def _write(model: Path, kind: str, about: dict, tables: dict, heads: list[dict], comment: str) -> Path:
     file = {"file": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
-    first = {"name": about["name"], "version": about.get("version"), "kind": "emotion"}
+    first = {"name": about["name"], "version": about.get("version"), "kind": kind}
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += _pairs({"manifest": 1, **{k: v for k, v in first.items() if v is not None}, **file,
                      **{key: value for key, value in about.items() if key not in first}})
-    lines += _table("[input]", "input", input_) + _table("[crop]", "crop", crop)
+    for name, table in tables.items():
+        lines += _table(f"[{name}]", name, table)
     for head in heads:
         lines += _table("[[head]]", "head", head)
     path = model.with_suffix(".toml")

@@ -12,6 +12,7 @@ _WITH_TESTS = "scripts/setup --tests"
 _INSTALL = {
     "torch": f"Debian's python3-torch and {_WITH_TESTS}, or {FULL}",
     "litert_torch": FULL,
+    "sklearn.metrics": "pip install scikit-learn into that environment; nothing else needs it",
 }
 
 

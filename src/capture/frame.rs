@@ -5,6 +5,7 @@ pub mod decode;
 pub mod encoded;
 pub mod luma;
 pub mod mjpeg;
+pub mod scale;
 pub mod turn;
 pub mod warp;
 

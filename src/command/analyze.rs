@@ -1,16 +1,17 @@
-//! `emotiond analyze`: emotion read off pictures. The pictures are the user's own files; only numbers are printed, and
-//! `--draw` makes a copy of one with boxes and labels.
+//! `emotiond analyze`: emotion read off pictures, or over a clip. They are the user's own files; only numbers are
+//! printed, `--draw` makes a copy of one picture with boxes and labels, and `--plot` draws the numbers of a clip.
 
+mod clip;
 mod draw;
 mod font;
+mod lines;
+mod plot;
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
 
 use crate::capture::picture;
 use crate::command::bars::bar;
@@ -21,31 +22,6 @@ use crate::exit::{Code, Failure, OrExit as _};
 use crate::vision::models::{self, Models};
 use emotiond_core::geometry::Face;
 use emotiond_core::report::score::{ACTION_UNITS, EXPRESSION, Scores};
-
-/// One line of `analyze --json`.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    path: &'a str,
-    width: u32,
-    height: u32,
-    faces: Vec<FaceLine>,
-}
-
-/// One face: the box as `[x, y, width, height]` in pixels of the picture, and what the model says.
-#[derive(Debug, Serialize)]
-struct FaceLine {
-    #[serde(rename = "box")]
-    bounds: [f64; 4],
-    score: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expression: Option<serde_json::Map<String, serde_json::Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    valence: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    arousal: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action_units: Option<BTreeMap<String, f64>>,
-}
 
 /// Analyzes each picture and prints what was found. A picture that cannot be read is reported and the others go on.
 ///
@@ -58,7 +34,11 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     if let Some(model) = &arguments.model {
         settings.models.emotion.clone_from(model);
     }
-    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+    let mut models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
+    if clip::named(arguments) {
+        return clip::run(arguments, models, &settings);
+    }
+    clip::refuse_options_of_clips(arguments)?;
     let paths = pictures(&arguments.images).or_exit(Code::NoInput)?;
     if arguments.draw.is_some() && paths.len() != 1 {
         let error =
@@ -74,7 +54,7 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
                 models.detector.restart();
                 let found = analyze(&mut models, &picture).or_exit(Code::Software)?;
                 let text = if arguments.json {
-                    json(path, &picture, &found).or_exit(Code::Software)?
+                    lines::picture(path, &picture, &found).or_exit(Code::Software)?
                 } else {
                     human(path, &found, bars)
                 };
@@ -104,40 +84,6 @@ fn analyze(models: &mut Models, picture: &RgbImage) -> anyhow::Result<Vec<(Face,
     let emotion =
         |face| Ok((face, models.emotion.as_mut().map(|m| m.read_both_ways(picture, &face)).transpose()?));
     faces.into_iter().map(emotion).collect()
-}
-
-fn json(path: &Path, picture: &RgbImage, found: &[(Face, Option<Scores>)]) -> anyhow::Result<String> {
-    let line = Line {
-        path: &path.to_string_lossy(),
-        width: picture.width(),
-        height: picture.height(),
-        faces: found.iter().map(|(face, scores)| face_line(face, scores.as_ref())).collect(),
-    };
-    Ok(serde_json::to_string(&line)? + "\n")
-}
-
-fn face_line(face: &Face, scores: Option<&Scores>) -> FaceLine {
-    let bounds = &face.bounds;
-    let named = |(labels, values): (&[String], &[f32])| -> Vec<(String, f64)> {
-        labels.iter().cloned().zip(values.iter().map(|value| digits(*value, 4))).collect()
-    };
-    let head = |name| scores.and_then(|scores| scores.head(name)).map(named);
-    let score = |name| scores.and_then(|scores| scores.get(name)).map(|value| digits(value, 4));
-    FaceLine {
-        bounds: [bounds.x, bounds.y, bounds.width, bounds.height].map(|value| digits(value, 1)),
-        score: digits(face.score, 4),
-        expression: head(EXPRESSION)
-            .map(|named| named.into_iter().map(|(label, value)| (label, value.into())).collect()),
-        valence: score("valence"),
-        arousal: score("arousal"),
-        action_units: head(ACTION_UNITS).map(|named| named.into_iter().collect()),
-    }
-}
-
-/// Rounded to so many decimals; more would say nothing about a face.
-fn digits(value: f32, places: i32) -> f64 {
-    let scale = 10_f64.powi(places);
-    (f64::from(value) * scale).round() / scale
 }
 
 /// For a person: a line for each face, and in a terminal a bar for each score.

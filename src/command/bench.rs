@@ -82,15 +82,21 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
 }
 
 fn measure(settings: &Settings, frame: &mut Frame, frames: u32) -> anyhow::Result<Report> {
-    let mut models = models::open(&settings.models, settings.privacy.policy.emotion)?;
-    let pipeline_models = models::open(&settings.models, settings.privacy.policy.emotion)?;
+    let mut models = models::open(&settings.models, &settings.privacy.policy)?;
+    let pipeline_models = models::open(&settings.models, &settings.privacy.policy)?;
     let mut networks = Bare::open(settings)?;
     let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
     decoder.decode(frame, &mut decoded)?;
     let faces = models.detector.detect(&decoded)?;
     // Every face is read as often as it should be, however busy the machine is.
     let unbounded = VisionSettings { budget: BudgetSettings::default(), ..settings.vision() };
-    let mut vision = Vision::new(pipeline_models.detector, pipeline_models.emotion, unbounded, Moment::ZERO);
+    let mut vision = Vision::new(
+        pipeline_models.detector,
+        pipeline_models.emotion,
+        pipeline_models.sequences,
+        unbounded,
+        Moment::ZERO,
+    );
     let mut report = Report { faces: faces.len(), ..Report::default() };
     let progress = ProgressBar::new(u64::from(frames)).with_style(
         ProgressStyle::with_template("{wide_bar} {pos}/{len} frames").context("a constant template")?,

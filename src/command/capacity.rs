@@ -93,11 +93,11 @@ pub(super) fn measure(settings: &Settings, frame: &mut Frame, frames: u32) -> an
 
 /// Processor seconds and readings a frame.
 fn crowd(settings: &Settings, frame: &mut Frame, frames: u32, faces: usize) -> anyhow::Result<(f64, f64)> {
-    let models = models::open(&settings.models, settings.privacy.policy.emotion)?;
+    let models = models::open(&settings.models, &settings.privacy.policy)?;
     let detector = Box::new(Crowded { detector: models.detector, faces: (0..faces).map(face).collect() });
     // Every face is read as often as it should be, whatever that takes: this is what is measured.
     let unbounded = VisionSettings { min_face: 0.0, budget: BudgetSettings::default(), ..settings.vision() };
-    let mut vision = Vision::new(detector, models.emotion, unbounded, frame.at);
+    let mut vision = Vision::new(detector, models.emotion, models.sequences, unbounded, frame.at);
     let mut total = Duration::ZERO;
     for number in 0..WARM_UP + frames {
         if number == WARM_UP {

@@ -4,6 +4,7 @@ mod broker;
 mod camera;
 mod clock;
 mod disk;
+mod page;
 mod speed;
 mod table;
 
@@ -24,12 +25,13 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
     let clock = clock::clock();
     // As the daemon does, before it gives listening up.
     let port = broker::port(&settings.mqtt);
+    let page_port = settings.page.as_ref().map(page::port);
     sandbox::forbid_dumps().or_exit(Code::Software)?;
     // As the daemon is: what its confinement would keep from it does not work here either.
     let confinement = sandbox::confine(Access::of(&settings, true));
-    let findings = [
+    let mut findings = vec![
         law(&settings),
-        Finding::ok("notice", settings.privacy.notice(settings.window)),
+        Finding::ok("notice", settings.privacy.notice(settings.window, &settings.models.sequences)),
         sandbox(&confinement),
         speed::models(&settings),
         camera::camera(&settings.camera),
@@ -37,6 +39,9 @@ pub fn run(arguments: &ConfigArgs) -> Result<(), Failure> {
         disk::disk(&settings.mqtt),
         clock,
     ];
+    if let (Some(settings), Some(port)) = (&settings.page, &page_port) {
+        findings.push(page::page(settings, port));
+    }
     super::write(&table::table(&findings, style()))?;
     let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).count();
     if failed > 0 {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::clip::filter::Smoothing;
 use crate::config::DEFAULT_PATH;
 
 /// Camera to emotion summaries over MQTT, without ever storing or sending an image.
@@ -29,8 +30,10 @@ pub enum Action {
     Check(ConfigArgs),
     /// List the V4L2 cameras of this machine, their drivers and modes
     Cameras(CamerasArgs),
-    /// Read emotion off pictures, and print it or draw it on a copy
+    /// Read emotion off pictures or over a clip, and print or draw it
     Analyze(AnalyzeArgs),
+    /// Compare what is read of clips with annotations of them, in ABAW's measures
+    Evaluate(EvaluateArgs),
     /// Time every stage on this machine
     Bench(BenchArgs),
     /// Show what a subscriber of the broker receives: a page in a terminal, lines in a pipe
@@ -148,7 +151,7 @@ pub struct AnalyzeArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Print one JSON line an image
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Manifest or name of the emotion model, instead of the configured one
     #[arg(long, value_name = "MODEL")]
@@ -156,9 +159,68 @@ pub struct AnalyzeArgs {
     /// Make a copy of the one picture named, with boxes and labels: a PNG file that does not exist yet
     #[arg(long, value_name = "OUT.png")]
     pub draw: Option<PathBuf>,
-    /// JPEG or PNG pictures, or folders of them
+    /// Take what is named for one clip: a folder of numbered pictures, or Motion JPEG on standard input (`-`). A file
+    /// with the ending of a video is one without it
+    #[arg(long)]
+    pub clip: bool,
+    /// Frames a second: of pictures and Motion JPEG what they are [default: 25], of a video what it is brought to
+    /// [default: every frame]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub fps: Option<f64>,
+    /// What is printed of a clip [default: json]
+    #[arg(long, value_enum)]
+    pub format: Option<ClipFormat>,
+    /// Smooth a clip's scores: `none`, `causal:SECONDS`, `box:WIDTH` or `gaussian:SIGMA`, the last two centred or with a lag
+    /// behind a comma [default: none]
+    #[arg(long, value_name = "FILTER")]
+    pub smooth: Option<Smoothing>,
+    /// Draw expressions, valence, arousal and events over a clip: an SVG or PNG file that does not exist yet
+    #[arg(long, value_name = "OUT.svg")]
+    pub plot: Option<PathBuf>,
+    /// JPEG or PNG pictures, or folders of them; or one clip
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
+}
+
+/// What is printed of a clip.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ClipFormat {
+    /// One JSON line a frame and face
+    Json,
+    /// Columns as of OpenFace and Py-Feat
+    Csv,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.1..=240.0).contains(rate));
+    rate.ok_or_else(|| format!("{text:?} is no rate; 0.1 to 240 frames a second"))
+}
+
+/// `emotiond evaluate`.
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateArgs {
+    /// Where the configuration is
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// An annotation in ABAW's text format, or a folder of them
+    #[arg(long, value_name = "FILE")]
+    pub annotations: PathBuf,
+    /// Manifest or name of the emotion model, instead of the configured one
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Frames a second of pictures and Motion JPEG [default: 25]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub fps: Option<f64>,
+    /// Smooth the scores first, as `analyze --smooth` does [default: none]
+    #[arg(long, value_name = "FILTER")]
+    pub smooth: Option<Smoothing>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The clip: a video, a Motion JPEG file or a folder of numbered pictures; of a folder of annotations the folder of
+    /// clips, each named as its annotation
+    #[arg(value_name = "CLIP")]
+    pub clip: PathBuf,
 }
 
 /// `emotiond bench`.

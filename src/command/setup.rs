@@ -39,8 +39,10 @@ pub fn run(arguments: &SetupArgs) -> Result<(), Failure> {
     if answers.source == format!("stream:{}", csi::SOCKET) && unit::can_enable() {
         unit::listen_for_the_camera();
     }
-    let mut said =
-        format!("\nThe notice for the wall:\n\n  {}\n\n", settings.privacy.notice(settings.window));
+    let mut said = format!(
+        "\nThe notice for the wall:\n\n  {}\n\n",
+        settings.privacy.notice(settings.window, &settings.models.sequences)
+    );
     if let Some(kept) = kept {
         said += &format!(
             "kept the configuration that was there as {}\n",

@@ -21,13 +21,15 @@ const ACCOUNT: usize = 256;
 const SENTENCE: usize = 1000;
 
 pub(super) fn check(file: &raw::File) -> Result<()> {
-    let raw::File { device, camera, models, privacy, mqtt, home_assistant, metrics, triggers, .. } = file;
+    let raw::File { device, camera, models, privacy, mqtt, home_assistant, metrics, page, triggers, .. } =
+        file;
     for (key, text, most) in [
         ("device", device.as_deref(), NAME),
         ("camera.source", Some(&*camera.source), PATH),
         ("camera.format", camera.format.as_deref(), NAME),
         ("models.detector", Some(&models.detector), PATH),
         ("models.emotion", Some(&models.emotion), PATH),
+        ("models.blend", models.blend.as_deref(), PATH),
         ("privacy.legal_basis", privacy.legal_basis.as_deref(), SENTENCE),
         ("mqtt.url", Some(&mqtt.url), ADDRESS),
         ("mqtt.listen", mqtt.listen.as_deref(), ADDRESS),
@@ -35,6 +37,9 @@ pub(super) fn check(file: &raw::File) -> Result<()> {
         ("home_assistant.prefix", Some(&home_assistant.prefix), ACCOUNT),
         ("home_assistant.id", home_assistant.id.as_deref(), NAME),
         ("metrics.listen", metrics.listen.as_deref(), ADDRESS),
+        ("page.listen", page.listen.as_deref(), ADDRESS),
+        ("page.username", page.username.as_deref(), ACCOUNT),
+        ("page.url", page.url.as_deref(), ADDRESS),
     ] {
         text.map_or(Ok(()), |text| checked(key, text, most))?;
     }
@@ -45,9 +50,13 @@ pub(super) fn check(file: &raw::File) -> Result<()> {
         ("mqtt.client_certificate_file", &mqtt.client_certificate_file),
         ("mqtt.client_key_file", &mqtt.client_key_file),
         ("mqtt.state_directory", &mqtt.state_directory),
+        ("page.password_file", &page.password_file),
     ] {
         let text = path.as_deref().map(Path::to_string_lossy);
         text.map_or(Ok(()), |text| checked(key, &text, PATH))?;
+    }
+    for name in &models.sequences {
+        checked("models.sequences", name, PATH)?;
     }
     let count = triggers.len();
     ensure!(
@@ -98,6 +107,10 @@ mod tests {
             ("home_assistant", "prefix", 256),
             ("home_assistant", "id", 64),
             ("metrics", "listen", 300),
+            ("page", "listen", 300),
+            ("page", "username", 256),
+            ("page", "password_file", 4096),
+            ("page", "url", 300),
         ] {
             let head = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
             let error = outcome(&format!("{head}{key} = \"{}\"", "x".repeat(300_000))).unwrap_err();

@@ -1,6 +1,8 @@
 //! Configuration: the TOML file, checked into [`Settings`], which can only be built valid.
 
+mod keys;
 mod lengths;
+mod page;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use crate::capture::CameraSettings;
 use crate::capture::replay::Speed;
 use crate::host::file;
+use crate::publish::page::PageSettings;
 use crate::publish::settings::MqttSettings;
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::compound::CompoundMean;
@@ -54,9 +57,10 @@ pub struct PrivacySettings {
 }
 
 impl PrivacySettings {
-    /// What the device does, for the notice on the wall: in plain words, from these settings.
+    /// What the device does, for the notice on the wall: in plain words, from these settings. `sequences` are the names of
+    /// what is read off the last seconds of each face.
     #[must_use]
-    pub fn notice(&self, window: Duration) -> String {
+    pub fn notice(&self, window: Duration, sequences: &[String]) -> String {
         let window = humantime::format_duration(window);
         let Policy { emotion, facing, watchers, min_people } = self.policy;
         let mut notice = "A camera counts faces here and how long each stays".to_owned();
@@ -70,6 +74,10 @@ impl PrivacySettings {
         } else {
             " and does not estimate what they show."
         };
+        if emotion && !sequences.is_empty() {
+            notice +=
+                &format!(" From the last seconds of each face it also estimates: {}.", sequences.join(", "));
+        }
         if let Some(basis) = self.exemption() {
             notice += &format!(" Why expressions may be estimated here: {}.", basis.trim_end_matches('.'));
         }
@@ -143,6 +151,8 @@ pub struct Settings {
     pub home_assistant: HomeAssistantSettings,
     /// Where metrics can be read, if anywhere; port 0 takes any free one.
     pub metrics: Option<SocketAddr>,
+    /// The page, if there is one.
+    pub page: Option<PageSettings>,
     /// Events.
     pub triggers: Vec<TriggerSettings>,
 }

@@ -32,6 +32,8 @@ pub(super) struct File {
     pub home_assistant: HomeAssistantTable,
     #[serde(default)]
     pub metrics: MetricsTable,
+    #[serde(default)]
+    pub page: PageTable,
     #[serde(default, rename = "trigger")]
     pub triggers: Vec<TriggerTable>,
 }
@@ -74,11 +76,21 @@ pub(super) struct ModelsTable {
     pub directory: Option<PathBuf>,
     pub detector: String,
     pub emotion: String,
+    pub blend: Option<String>,
+    pub blend_weight: f64,
+    pub sequences: Vec<String>,
 }
 
 impl Default for ModelsTable {
     fn default() -> Self {
-        Self { directory: None, detector: "emotiond-face".to_owned(), emotion: "emotiond-mtl".to_owned() }
+        Self {
+            directory: None,
+            detector: "emotiond-face".to_owned(),
+            emotion: "emotiond-mtl".to_owned(),
+            blend: None,
+            blend_weight: 0.5,
+            sequences: Vec::new(),
+        }
     }
 }
 
@@ -201,6 +213,17 @@ impl Default for HomeAssistantTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MetricsTable {
     pub listen: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PageTable {
+    pub enabled: bool,
+    pub listen: Option<String>,
+    pub username: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub url: Option<String>,
+    pub origins: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

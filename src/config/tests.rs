@@ -32,6 +32,7 @@ fn example_switched_on() -> String {
         "#listen = \"127.0.0.1:9464",
         "#cpu",
         "#smoothing_",
+        "#blend = ",
     ];
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if forms.iter().any(|form| line.starts_with(form)) => format!("# {rest}"),
@@ -73,7 +74,7 @@ fn every_key_is_in_the_example() {
     let keys =
         raw.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ")).map(|(k, _)| k);
     for key in keys.filter(|key| {
-        !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant", "metrics"]
+        !["camera", "models", "faces", "summary", "privacy", "mqtt", "home_assistant", "metrics", "page"]
             .contains(key)
     }) {
         let written = match key {
@@ -263,7 +264,7 @@ fn a_detector_of_earlier_versions_is_refused_with_the_remedy() {
 fn the_notice_says_what_the_settings_do() {
     let notice = |text: &str| {
         let settings = parse(text).unwrap();
-        settings.privacy.notice(settings.window)
+        settings.privacy.notice(settings.window, &settings.models.sequences)
     };
     assert_eq!(
         notice("site = \"home\""),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
+use super::keys::{address, credentials};
 use super::{HomeAssistantSettings, Overrides, PrivacySettings, Settings, raw};
 use crate::capture::frame::PixelFormat;
 use crate::capture::frame::decode::raw_length;
@@ -13,9 +14,7 @@ use crate::capture::replay::{ReplaySettings, Speed};
 use crate::capture::v4l2::negotiate::ModeRequest;
 use crate::capture::{CameraSettings, Spec};
 use crate::publish::is_topic_filter;
-use crate::publish::settings::{
-    Broker, ClientCertificate, Credentials, DurableSettings, MqttSettings, Password, TlsSettings,
-};
+use crate::publish::settings::{Broker, ClientCertificate, DurableSettings, MqttSettings, TlsSettings};
 use crate::vision::models::ModelSettings;
 use emotiond_core::report::compound::CompoundMean;
 use emotiond_core::report::payload::DeviceName;
@@ -26,6 +25,8 @@ use emotiond_core::report::score::{ACTION_UNITS, EXPRESSION, VALENCE_AROUSAL};
 const MOST_KEPT: f64 = 1e6;
 /// The most filters of topics that clients of the embedded broker may publish on.
 const MOST_TOPICS: usize = 64;
+/// The most models that read sequences.
+const MOST_SEQUENCES: usize = 8;
 
 pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> Result<Settings> {
     let Some(site) = file.site else {
@@ -65,6 +66,11 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             detector: detector(file.models.detector)?,
             range: file.camera.range,
             emotion: file.models.emotion,
+            blend: {
+                let weight = within("models.blend_weight", file.models.blend_weight, 0.0, 1.0)? as f32;
+                file.models.blend.map(|name| (name, weight))
+            },
+            sequences: sequences(file.models.sequences)?,
         },
         min_face: within("faces.min_size", file.faces.min_size, 8, 2000)? as f32,
         cores: file.camera.cpu.map(|cores| within("camera.cpu", cores, 0.05, 64.0)).transpose()?,
@@ -101,16 +107,12 @@ pub(super) fn settings(file: raw::File, path: &Path, overrides: &Overrides) -> R
             .listen
             .map(|text| address("metrics.listen", &text, "127.0.0.1:9464"))
             .transpose()?,
+        page: super::page::checked(file.page)?,
         triggers: super::triggers::checked(file.triggers)?,
         device,
         camera,
         privacy,
     })
-}
-
-fn address(key: &str, text: &str, example: &str) -> Result<SocketAddr> {
-    text.parse()
-        .with_context(|| format!("`{key}` is {text:?}; write an address and a port, for example {example:?}"))
 }
 
 fn camera(camera: &raw::CameraTable, speed: Speed) -> Result<CameraSettings> {
@@ -171,16 +173,7 @@ fn device(configured: Option<String>) -> Result<DeviceName> {
 
 fn mqtt(mqtt: raw::MqttTable, device: DeviceName, window: Duration) -> Result<MqttSettings> {
     let broker: Broker = mqtt.url.parse().context("`mqtt.url`")?;
-    let credentials = match (mqtt.username, mqtt.password_file) {
-        (Some(username), Some(file)) => {
-            Some(Credentials { username, password: Password::read(&file).context("`mqtt.password_file`")? })
-        }
-        (None, None) => None,
-        (Some(_), None) => {
-            bail!("`mqtt.username` needs `mqtt.password_file`: a file that holds the password")
-        }
-        (None, Some(_)) => bail!("`mqtt.password_file` needs `mqtt.username`"),
-    };
+    let credentials = credentials("mqtt", mqtt.username, mqtt.password_file)?;
     let client = match (mqtt.client_certificate_file, mqtt.client_key_file) {
         (Some(certificate_file), Some(key_file)) => Some(ClientCertificate { certificate_file, key_file }),
         (None, None) => None,
@@ -288,6 +281,16 @@ fn detector(name: String) -> Result<String> {
          leave the key out for \"emotiond-face\", which finds more faces at a lower cost"
     );
     Ok(name)
+}
+
+/// Names of models that read sequences: a handful, since each keeps seconds of every face in memory.
+fn sequences(names: Vec<String>) -> Result<Vec<String>> {
+    ensure!(
+        names.len() <= MOST_SEQUENCES,
+        "`models.sequences` names {} models; {MOST_SEQUENCES} at most",
+        names.len()
+    );
+    Ok(names)
 }
 
 /// The models' folder of this installation: beside the program as packages put it, or of the source tree that

@@ -3,6 +3,7 @@
 //! Parsed from TOML into [`Manifest`], which can only be built valid. Adding a model is adding two files.
 
 mod raw;
+mod sequence;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use super::error::ModelError;
 use crate::host::file;
 use emotiond_core::report::expression::Expression;
+pub use sequence::{SequenceHead, SequenceInput, SequenceSource};
 
 /// The largest manifest, in bytes: a hundred times what the shipped ones take.
 const LARGEST: u64 = 256 << 10;
@@ -35,7 +37,7 @@ pub struct Manifest {
     pub source: String,
     /// The data sets the network was trained on, with their terms.
     pub training_data: Vec<String>,
-    /// The network's input.
+    /// The network's input; of one that reads sequences, which has no picture, nothing.
     pub input: NetworkInput,
     /// What the network is for.
     pub task: Task,
@@ -52,7 +54,11 @@ pub enum Task {
         crop: Crop,
         /// What the outputs mean.
         heads: Vec<Head>,
+        /// The output that describes the face as a whole, for networks that read sequences. It stays in memory.
+        embedding: Option<OutputRef>,
     },
+    /// Reading the last seconds of what the emotion model says of one face.
+    Sequence(SequenceInput, SequenceHead),
 }
 
 /// The one input tensor: NHWC, batch 1.
@@ -201,6 +207,9 @@ pub enum Head {
         source: Source,
         /// None or tanh.
         activation: Activation,
+        /// One row for valence and one for arousal: a weight for each raw value of the expression head, in the tensor's
+        /// order, two for those of this one, and a bias. The activation comes after that.
+        linear: Option<[Vec<f32>; 2]>,
     },
     /// Valence and arousal read out of the expression distribution: the expectation of a point per expression.
     Circumplex {

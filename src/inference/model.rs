@@ -12,9 +12,10 @@ use tflitec::model::Model;
 use tflitec::tensor::{DataType, Tensor};
 
 use super::error::ModelError;
-use super::manifest::{Manifest, OutputRef};
+use super::manifest::{Manifest, OutputRef, SequenceInput, Source, Task};
 use super::tensor::{Element, InputWriter, Quantization};
 use crate::host::file;
+use emotiond_core::sequence::StepLayout;
 
 /// The largest model file, in bytes. No model for a small machine is larger, and under the unit's `MemoryMax=256M` a
 /// larger one would end the daemon.
@@ -94,7 +95,18 @@ impl Network {
         let input = {
             let tensor = interpreter.input(0).map_err(|e| unusable(e.to_string()))?;
             check_input(&manifest, &tensor)?;
-            InputWriter::new(&manifest.input, element(&tensor).map_err(unusable)?)
+            let element = element(&tensor).map_err(unusable)?;
+            match &manifest.task {
+                Task::Sequence(input, _) if element == Element::Float32 => {
+                    InputWriter::Values { elements: vec![0.0; input.settings.inputs()] }
+                }
+                Task::Sequence(..) => {
+                    return Err(unusable(format!(
+                        "its input is {element:?}; expected Float32 for a sequence"
+                    )));
+                }
+                _ => InputWriter::new(&manifest.input, element),
+            }
         };
         let outputs = (0..interpreter.output_tensor_count())
             .map(|index| {
@@ -137,6 +149,31 @@ impl Network {
         })
     }
 
+    /// Where the values of a head are, `wanted` of them: the index of the output tensor, the first value and their number.
+    ///
+    /// # Errors
+    /// If the file has no such tensor, or has more or fewer values there.
+    pub fn locate(&self, source: &Source, wanted: usize) -> Result<(usize, usize, usize), ModelError> {
+        let index = self.find_output(&source.output)?;
+        let output = &self.outputs[index];
+        let (start, len) = source.slice.map_or((0, output.len()), |[start, len]| (start, len));
+        if start + len > output.len() {
+            return Err(self.mismatch(
+                &format!("slice of the output {:?}", output.name),
+                &format!("[{start}, {len}]"),
+                &format!("{} values", output.len()),
+            ));
+        }
+        if len != wanted {
+            return Err(self.mismatch(
+                &format!("number of values in the output {:?}", output.name),
+                &format!("{wanted} (its labels, or valence and arousal)"),
+                &len.to_string(),
+            ));
+        }
+        Ok((index, start, len))
+    }
+
     /// The error for a file that is not as its manifest says.
     #[must_use]
     pub fn mismatch(&self, what: &str, expected: &str, found: &str) -> ModelError {
@@ -160,6 +197,24 @@ impl Network {
         let size = input.width as usize * input.height as usize * 3;
         assert_eq!(rgb.len(), size, "{}: the input is {size} bytes of RGB", self.manifest.name);
         self.input.fill(rgb);
+        self.run_on_input()
+    }
+
+    /// Runs a network that reads sequences.
+    ///
+    /// # Errors
+    /// If the library fails.
+    ///
+    /// # Panics
+    /// If there are more or fewer values than its input has.
+    pub fn run_on_values(&mut self, values: &[f32]) -> Result<(), ModelError> {
+        if let InputWriter::Values { elements } = &mut self.input {
+            elements.copy_from_slice(values);
+        }
+        self.run_on_input()
+    }
+
+    fn run_on_input(&mut self) -> Result<(), ModelError> {
         self.marked = true;
         let run = self.set_input().and_then(|()| self.invoke());
         self.input.wipe();
@@ -170,7 +225,9 @@ impl Network {
 
     fn set_input(&self) -> Result<(), ModelError> {
         match &self.input {
-            InputWriter::Float { elements, .. } => self.interpreter.copy(elements, 0),
+            InputWriter::Float { elements, .. } | InputWriter::Values { elements } => {
+                self.interpreter.copy(elements, 0)
+            }
             InputWriter::Byte { elements, .. } | InputWriter::Flipped { elements, .. } => {
                 self.interpreter.copy(elements, 0)
             }
@@ -263,12 +320,27 @@ fn read_checked(manifest: &Manifest) -> Result<Vec<u8>, ModelError> {
 
 fn check_input(manifest: &Manifest, tensor: &Tensor) -> Result<(), ModelError> {
     let input = &manifest.input;
-    let expected = vec![1, input.height as usize, input.width as usize, input.color.channels()];
+    let (what, expected) = match &manifest.task {
+        Task::Sequence(SequenceInput { settings, .. }, _) => {
+            let inputs = settings.inputs();
+            let shape = match settings.layout {
+                StepLayout::Statistics => vec![1, inputs],
+                StepLayout::Steps | StepLayout::DeviationAndSteps => {
+                    vec![1, settings.steps, inputs / settings.steps]
+                }
+            };
+            ("shape of the input [batch, steps, values] or [batch, statistics]", shape)
+        }
+        _ => {
+            let shape = vec![1, input.height as usize, input.width as usize, input.color.channels()];
+            ("shape of the input [batch, height, width, channels]", shape)
+        }
+    };
     let found = tensor.shape().dimensions();
     if *found != expected {
         return Err(ModelError::Mismatch {
             path: manifest.path.clone(),
-            what: "shape of the input [batch, height, width, channels]".to_owned(),
+            what: what.to_owned(),
             expected: format!("{expected:?}"),
             found: format!("{found:?}"),
         });

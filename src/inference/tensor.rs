@@ -59,6 +59,8 @@ pub(super) enum InputWriter {
     /// For a network that takes packed RGB as it is: every element differs from its pixel in the same bits, none in
     /// `uint8` and the sign in `int8`. Without a lookup, many are filled at once.
     Flipped { bits: u8, elements: Vec<u8> },
+    /// Of a network that takes no picture.
+    Values { elements: Vec<f32> },
 }
 
 /// The element that each of the 256 pixel values becomes, per channel in the tensor's order.
@@ -95,6 +97,7 @@ impl InputWriter {
             Self::Flipped { bits, elements } => {
                 elements.iter_mut().zip(rgb).for_each(|(element, pixel)| *element = pixel ^ *bits);
             }
+            Self::Values { .. } => unreachable!("a network that takes no picture is shown none"),
         }
     }
 }
@@ -103,7 +106,7 @@ impl InputWriter {
     /// Overwrites the elements with zeros.
     pub(super) fn wipe(&mut self) {
         match self {
-            Self::Float { elements, .. } => elements.as_mut_slice().zeroize(),
+            Self::Float { elements, .. } | Self::Values { elements } => elements.as_mut_slice().zeroize(),
             Self::Byte { elements, .. } | Self::Flipped { elements, .. } => wipe(elements),
         }
     }
@@ -202,7 +205,7 @@ mod tests {
             match writer {
                 InputWriter::Flipped { elements, .. } => (true, elements == expected),
                 InputWriter::Byte { elements, .. } => (false, elements == expected),
-                InputWriter::Float { .. } => (false, false),
+                InputWriter::Float { .. } | InputWriter::Values { .. } => (false, false),
             }
         };
         assert_eq!(filled(0.0, 1.0, 1.0, -128), (true, true));

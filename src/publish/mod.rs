@@ -1,13 +1,16 @@
-//! Where messages go: an MQTT broker or standard output.
+//! Where messages go: an MQTT broker or standard output. Beside it, what browsers and Prometheus are shown.
 
 mod embedded;
 #[cfg(any(test, feature = "harness"))]
 pub mod fuzz;
 pub mod home_assistant;
+mod http;
 pub mod metrics;
 pub mod mqtt;
+pub mod page;
 mod queue;
 pub mod settings;
+mod socket;
 pub mod stdout;
 
 use std::time::Duration;

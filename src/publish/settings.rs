@@ -124,7 +124,7 @@ pub struct DurableSettings {
 /// A user name and the password that goes with it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Credentials {
-    /// The user name, as the broker knows it.
+    /// The user name.
     pub username: String,
     /// The password.
     pub password: Password,
@@ -151,23 +151,28 @@ impl Password {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let bytes = file::read(path, Self::LONGEST).with_context(|| {
-            format!("failed to read the MQTT password from {shown}; check that password_file names it and that emotiond may read it (restart it if the file lies in another folder than at its start)")
+            format!("failed to read the password from {shown}; check that password_file names it and that emotiond may read it (restart it if the file lies in another folder than at its start)")
         })?;
         // The error of the conversion holds the bytes: it must not become part of ours.
         let Ok(text) = String::from_utf8(bytes) else {
-            bail!("{shown} is no MQTT password: it is not UTF-8 text");
+            bail!("{shown} is no password: it is not UTF-8 text");
         };
         let password = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
         if password.is_empty() {
-            bail!("{shown} holds no MQTT password: it is empty");
+            bail!("{shown} holds no password: it is empty");
         }
         Ok(Self(password.to_owned()))
     }
 
-    /// The password itself, for the broker only.
+    /// The password itself, for whoever asks for it or compares it.
     pub(super) fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether two texts are the same, in a time that depends on their lengths alone.
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }
 
 impl fmt::Debug for Password {

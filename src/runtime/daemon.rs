@@ -97,10 +97,11 @@ impl<'a> Daemon<'a> {
             log::info!("model {} {} ({}…)", model.name, model.version, &model.sha256[..12]);
         }
         let (clock, nominal, start) = session.clock(&settings.camera.properties());
-        let vision = Vision::new(models.detector, models.emotion, settings.vision(), start);
+        let vision = Vision::new(models.detector, models.emotion, models.sequences, settings.vision(), start);
         let info = reports::info(settings, models.info, vision.vocabulary());
         session.metering.keep(settings.metrics);
         let states = session.states(&info);
+        session.keep_page(settings.page.as_ref(), &states);
         let before = session.publisher.take();
         let destination = OpenPublisher::open(settings, &info, HEALTH, before, states, &session.sender)?;
 
@@ -202,6 +203,7 @@ impl<'a> Daemon<'a> {
                 next_watch = now + WATCH;
                 let trouble = self.watchdog.check();
                 self.publish_camera();
+                self.show_broker();
                 self.meter(trouble);
             }
             if now >= self.next_health {
@@ -244,6 +246,7 @@ impl<'a> Daemon<'a> {
                 self.session.reports.event(&event, self.clock.as_ref())
             }
         };
+        self.session.show(&message);
         self.destination.publisher.publish(message)
     }
 
@@ -258,6 +261,14 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// Shows on the page whether there is a connection to the broker, if there is to be one.
+    fn show_broker(&mut self) {
+        if self.session.page.is_some() && self.destination.has_broker() {
+            let connected = self.destination.publisher.counters().connected;
+            self.session.show_broker(connected);
+        }
+    }
+
     /// Publishes the camera's state where it has changed.
     fn publish_camera(&mut self) {
         let (_, camera) = self.session.status.totals();
@@ -269,6 +280,7 @@ impl<'a> Daemon<'a> {
 
     /// Publishes what is of the moment; a destination that has gone is noticed with the next summary.
     fn publish(&mut self, message: Message) {
+        self.session.show(&message);
         if let Err(error) = self.destination.publisher.publish(message) {
             log::debug!("not published: {error:#}");
         }

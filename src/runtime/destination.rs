@@ -14,6 +14,7 @@ use crate::publish::Publisher;
 use crate::publish::home_assistant::{Announced, Discovery, discovery, withdrawal};
 use crate::publish::mqtt::inbox::refused;
 use crate::publish::mqtt::{Announcement, MqttPublisher};
+use crate::publish::page::PageSettings;
 use crate::publish::settings::{Broker, MqttSettings};
 use crate::publish::stdout::LinePublisher;
 
@@ -73,6 +74,11 @@ impl OpenPublisher {
         Ok(Self { publisher, settings: FixedSettings::of(settings) })
     }
 
+    /// Whether it is a broker's.
+    pub fn has_broker(&self) -> bool {
+        self.settings.is_some()
+    }
+
     /// Whether it is what a start with these settings would open.
     pub fn serves(&self, settings: &Settings) -> bool {
         self.settings == FixedSettings::of(settings)
@@ -119,10 +125,13 @@ fn tell_home_assistant(
         expressions: &capabilities.expressions,
         valence_arousal: capabilities.valence_arousal,
         action_units: &capabilities.action_units,
+        sequences: &capabilities.sequences,
         facing: settings.privacy.policy.facing,
+        watchers: settings.privacy.policy.watchers,
         temperature: temperature().is_some(),
         triggers: &info.triggers,
         commands: settings.mqtt.commands,
+        page: settings.page.as_ref().and_then(PageSettings::address_for_others),
     })
     .or_exit(Code::Config)
 }

@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use crate::config::{Destination, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
 use crate::publish;
+use crate::publish::page::PageServer;
 use crate::publish::settings::{Broker, OpenListener};
 use crate::sandbox::{self, Access, Confinement};
 use crate::vision::models::{self, Models};
@@ -36,16 +37,20 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
     let mut settings = load()?;
     settings.mqtt.listener = listener(&settings)?;
     let metrics = settings.metrics.map(publish::metrics::listen).transpose().or_exit(Code::Config)?;
+    let page = settings.page.as_ref().map(publish::page::listen).transpose().or_exit(Code::Config)?;
     // Before there is another thread, which would not be confined.
     let confinement = sandbox::confine(access(&settings));
     let mut session = Session::new(&settings.device.to_string()).or_exit(Code::Software)?;
     if let Some(socket) = metrics {
         session.metering.start(socket).or_exit(Code::Software)?;
     }
+    if let (Some(socket), Some(page)) = (page, &settings.page) {
+        session.page = Some(PageServer::start(socket, page).or_exit(Code::Software)?);
+    }
     signals(&session).or_exit(Code::Software)?;
     log::info!("emotiond {} starts as {:?}", env!("CARGO_PKG_VERSION"), settings.device.to_string());
     confinement.log();
-    let mut models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+    let mut models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
     // The settings before a reload, until the new ones have proven good.
     let mut before = None;
     loop {
@@ -55,8 +60,7 @@ pub fn run(load: impl Fn() -> Result<Settings, Failure>) -> Result<(), Failure> 
                 let Some(old) = before.take() else { return Err(failure) };
                 log::error!("the old configuration comes back into force: {failure}");
                 settings = old;
-                models =
-                    models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+                models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
                 continue;
             }
         };
@@ -110,10 +114,15 @@ fn reload(
     if let Some(listen) = settings.metrics.filter(|_| settings.metrics != running.metrics) {
         return Err(cannot_listen(listen));
     }
+    if let Some(page) = &settings.page
+        && running.page.as_ref().is_none_or(|running| running.listen != page.listen)
+    {
+        return Err(cannot_listen(page.listen));
+    }
     if let Some(objection) = confinement.objection(&access(&settings)) {
         return Err(anyhow::anyhow!(objection)).or_exit(Code::Config);
     }
-    let models = models::open(&settings.models, settings.privacy.policy.emotion).or_exit(Code::Config)?;
+    let models = models::open(&settings.models, &settings.privacy.policy).or_exit(Code::Config)?;
     Ok((settings, models))
 }
 

@@ -110,6 +110,8 @@ impl Reports {
 #[must_use]
 pub fn info(settings: &Settings, models: Vec<ModelInfo>, vocabulary: &Arc<Vocabulary>) -> Info {
     let privacy = &settings.privacy;
+    let capabilities = Capabilities::from(vocabulary.as_ref());
+    let sequences: Vec<String> = capabilities.sequences.keys().cloned().collect();
     Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         models,
@@ -117,10 +119,10 @@ pub fn info(settings: &Settings, models: Vec<ModelInfo>, vocabulary: &Arc<Vocabu
         privacy: PrivacyInfo {
             policy: privacy.policy,
             legal_basis: privacy.legal_basis.clone(),
-            notice: privacy.notice(settings.window),
+            notice: privacy.notice(settings.window, &sequences),
         },
         window: settings.window.as_secs_f64(),
-        capabilities: Capabilities::from(vocabulary.as_ref()),
+        capabilities,
         triggers: settings.triggers.iter().map(|trigger| trigger.name.clone()).collect(),
     }
 }

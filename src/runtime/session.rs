@@ -16,6 +16,7 @@ use super::status::Status;
 use super::vision_worker::NominalClock;
 use crate::capture::{Properties, Timeline};
 use crate::host::clock::{Clock, ManualClock, SystemClock};
+use crate::publish::page::{PageServer, PageSettings};
 
 /// Events that may wait: more means that the daemon's loop hangs, and then vision has to hang with it, so that the
 /// watchdog sees it.
@@ -33,6 +34,10 @@ pub struct Session {
     pub publisher: Option<OpenPublisher>,
     /// What Prometheus is shown.
     pub metering: Metering,
+    /// The page, if there is one.
+    pub page: Option<PageServer>,
+    /// What the page was told of the connection to the broker.
+    connected: Option<bool>,
     /// What was published of the camera last.
     pub camera: Option<CameraState>,
     /// The triggers whose states are on the broker.
@@ -62,6 +67,8 @@ impl Session {
             paused: false,
             publisher: None,
             metering: Metering::default(),
+            page: None,
+            connected: None,
             camera: None,
             triggers: Vec::new(),
             events,
@@ -107,6 +114,30 @@ impl Session {
         messages
             .extend(gone.map(|trigger| Message { topic: Topic::TriggerState(trigger), body: String::new() }));
         messages
+    }
+
+    /// Goes on with the page under these settings, or closes it, and shows the states of a start.
+    pub fn keep_page(&mut self, wanted: Option<&PageSettings>, states: &[Message]) {
+        self.page = self.page.take().filter(|_| wanted.is_some());
+        if let (Some(page), Some(wanted)) = (&self.page, wanted) {
+            page.apply(wanted);
+            states.iter().for_each(|message| page.show(message));
+        }
+    }
+
+    /// Shows on the page what is published.
+    pub fn show(&self, message: &Message) {
+        if let Some(page) = &self.page {
+            page.show(message);
+        }
+    }
+
+    /// Shows on the page whether there is a connection to the broker, when that has changed.
+    pub fn show_broker(&mut self, connected: bool) {
+        if let Some(page) = self.page.as_ref().filter(|_| self.connected != Some(connected)) {
+            page.show_broker(connected);
+            self.connected = Some(connected);
+        }
     }
 
     /// Takes note of where the last window ended; `None` if that is not known.

@@ -8,6 +8,8 @@ use crate::capture::SourceAccess;
 use crate::config::Settings;
 use crate::publish::settings::Broker;
 
+use super::names;
+
 /// What every configuration needs of the system: name resolution, the authorities of TLS, libraries that the C library
 /// loads late, what `health` and TensorFlow Lite ask of the machine.
 ///
@@ -32,8 +34,10 @@ pub struct Access {
     pub connect: BTreeSet<u16>,
     /// Whether connections come in on a socket that listens already; there will be no other.
     pub accept: bool,
-    /// Whether names are resolved, which takes UDP and the Unix sockets of name services (Avahi, SSSD, nscd).
+    /// Whether names are resolved, which takes UDP.
     pub resolve: bool,
+    /// Whether that also takes the Unix sockets of name services ([`super::names`]).
+    pub name_services: bool,
     /// Whether the source may be a Unix socket.
     pub stream_socket: bool,
     /// Whether a service manager is told of the daemon's state, by datagrams to a Unix socket.
@@ -52,6 +56,7 @@ impl Access {
         let mut files = vec![settings.path.clone(), PathBuf::from("/etc/resolv.conf")];
         files.extend(settings.mqtt.tls.ca_file.clone());
         files.extend(settings.password_file.clone());
+        files.extend(settings.page.iter().filter_map(|page| page.password_file.clone()));
         if let Some(client) = &settings.mqtt.tls.client {
             files.extend([client.certificate_file.clone(), client.key_file.clone()]);
         }
@@ -62,7 +67,9 @@ impl Access {
         let models = &settings.models;
         access.read.insert(models.directory.clone());
         // A manifest may be named by its path.
-        let manifests = [&models.detector, &models.emotion].map(Path::new);
+        let blend = models.blend.iter().map(|(name, _)| name);
+        let names = [&models.detector, &models.emotion].into_iter().chain(blend).chain(&models.sequences);
+        let manifests: Vec<&Path> = names.map(Path::new).collect();
         access
             .read
             .extend(manifests.iter().filter(|name| name.components().count() > 1).flat_map(|m| folders(m)));
@@ -80,7 +87,7 @@ impl Access {
             access.write.extend(settings.mqtt.durable.iter().map(|durable| durable.directory.clone()));
             access.ports(settings);
         }
-        access.accept |= settings.metrics.is_some();
+        access.accept |= settings.metrics.is_some() || settings.page.is_some();
         access
     }
 
@@ -90,6 +97,7 @@ impl Access {
                 self.resolve = address.host.parse::<IpAddr>().is_err();
                 if self.resolve {
                     self.connect.insert(DNS);
+                    self.name_services = names::takes_sockets(&address.host, &names::configuration());
                 }
                 address.port
             }
@@ -111,7 +119,7 @@ impl Access {
     /// Whether Unix sockets are connected to, other than the service manager's.
     #[must_use]
     pub(super) fn unix_streams(&self) -> bool {
-        self.resolve || self.stream_socket
+        self.name_services || self.stream_socket
     }
 
     /// What another configuration would have been left, and this one is not.
@@ -122,7 +130,7 @@ impl Access {
             (!self.write.is_empty(), "writing files"),
             (self.network(), "TCP"),
             (self.accept, "incoming connections"),
-            (self.resolve, "UDP and name services"),
+            (self.resolve, "UDP"),
             (self.unix_streams() || self.supervised, "Unix sockets"),
         ];
         of.into_iter().filter(|(needed, _)| !needed).map(|(_, what)| what).collect()
@@ -135,7 +143,7 @@ impl Access {
         let needs: [Need; 6] = [
             ("a camera", |access| access.devices),
             ("resolving the broker's name", |access| access.resolve),
-            ("a Unix socket", Self::unix_streams),
+            ("a Unix socket, of a name service or of a stream,", Self::unix_streams),
             ("incoming connections", |access| access.accept),
             ("a network", Self::network),
             ("a folder to write to", |access| !access.write.is_empty()),
@@ -225,6 +233,7 @@ mod tests {
         assert_eq!(beyond("url = \"mqtt://192.0.2.2\"", "replay:-"), None);
         for (mqtt, camera, words) in [
             ("url = \"mqtt://broker\"", "stream:-", "name"),
+            ("url = \"mqtt://broker.local\"", "stream:-", "name"),
             ("url = \"mqtt://192.0.2.1\"", "stream:/run/camera/socket", "a Unix socket"),
             ("listen = \"127.0.0.1:1884\"", "stream:-", "incoming connections"),
             ("url = \"mqtt://192.0.2.1\"", CAMERA, "a camera"),

@@ -6,6 +6,7 @@
 mod access;
 mod calls;
 mod landlock;
+mod names;
 mod syscalls;
 
 use std::fmt;

@@ -86,7 +86,7 @@ pub fn open(folder: &Path, name: &str) -> Result<Yunet, ModelError> {
     let manifest = Manifest::read(&manifest::locate(folder, name))?;
     match manifest.task.clone() {
         Task::FaceDetector(detector) => Yunet::load(manifest, &detector),
-        Task::Emotion { .. } => {
+        Task::Emotion { .. } | Task::Sequence(..) => {
             let reason = "expected kind = \"face_detector\", found \"emotion\"".to_owned();
             Err(ModelError::Manifest { path: manifest.path, reason })
         }

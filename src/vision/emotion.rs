@@ -1,12 +1,15 @@
 //! Emotion scores of a face.
 
+pub mod blend;
 pub mod heads;
+pub mod sequence;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use image::RgbImage;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::capture::frame::warp::{Cropper, Square};
 use crate::host::wipe::wipe;
@@ -59,6 +62,17 @@ pub trait EmotionModel: Send {
         Ok(scores)
     }
 
+    /// The number of values that describe a face as a whole, if the model gives any.
+    fn embedding_length(&self) -> Option<usize> {
+        None
+    }
+
+    /// Moves the embedding of the face that was read last to `into`, of which it is then the only copy outside of the
+    /// network; nothing if the model gives none.
+    fn take_embedding(&mut self, into: &mut Zeroizing<Vec<f32>>) {
+        into.zeroize();
+    }
+
     /// Overwrites what is left in memory of the last face.
     fn scrub(&mut self) {}
 }
@@ -71,6 +85,8 @@ pub struct TfliteEmotion {
     heads: Vec<Head>,
     /// Per head: the index of its tensor, its first value and the number of its values; `None` for a read-out.
     sources: Vec<Option<(usize, usize, usize)>>,
+    /// The output that is the embedding.
+    embedding: Option<usize>,
     vocabulary: Arc<Vocabulary>,
     cropper: Cropper,
     pixels: Vec<u8>,
@@ -84,16 +100,27 @@ impl TfliteEmotion {
     /// If the manifest is not one of an emotion model, or the model file does not fit it.
     pub fn load(manifest: &Path) -> Result<Self, ModelError> {
         let manifest = Manifest::read(manifest)?;
-        let Task::Emotion { crop, heads } = manifest.task.clone() else {
-            let reason = "expected kind = \"emotion\", found \"face_detector\"".to_owned();
+        let Task::Emotion { crop, heads, embedding } = manifest.task.clone() else {
+            let reason = "expected kind = \"emotion\"".to_owned();
             return Err(ModelError::Manifest { path: manifest.path, reason });
         };
         let pixels = vec![0; manifest.input.width as usize * manifest.input.height as usize * 3];
         let network = Network::load(manifest)?;
         let sources = heads.iter().map(|head| locate(&network, head)).collect::<Result<_, _>>()?;
+        let embedding = embedding.map(|output| network.find_output(&output)).transpose()?;
         let vocabulary = Arc::new(heads::vocabulary(&heads));
         let outputs = vec![Vec::new(); network.outputs().len()];
-        Ok(Self { network, crop, heads, sources, vocabulary, cropper: Cropper::default(), pixels, outputs })
+        Ok(Self {
+            network,
+            crop,
+            heads,
+            sources,
+            embedding,
+            vocabulary,
+            cropper: Cropper::default(),
+            pixels,
+            outputs,
+        })
     }
 
     /// The manifest it was loaded by.
@@ -132,7 +159,20 @@ impl EmotionModel for TfliteEmotion {
             .with_context(|| format!("failed to read the outputs of {}", self.network.manifest().name))
     }
 
+    fn embedding_length(&self) -> Option<usize> {
+        self.embedding.map(|index| self.network.outputs()[index].len())
+    }
+
+    fn take_embedding(&mut self, into: &mut Zeroizing<Vec<f32>>) {
+        into.zeroize();
+        if let Some(index) = self.embedding {
+            into.extend_from_slice(&self.outputs[index]);
+            self.outputs[index].zeroize();
+        }
+    }
+
     fn scrub(&mut self) {
+        self.outputs.iter_mut().for_each(Zeroize::zeroize);
         let _ran = self.network.scrub();
     }
 }
@@ -174,24 +214,7 @@ fn locate(network: &Network, head: &Head) -> Result<Option<(usize, usize, usize)
         return Ok(None);
     };
     let wanted = heads::values(head).expect("a head with a source takes values");
-    let index = network.find_output(&source.output)?;
-    let output = &network.outputs()[index];
-    let (start, len) = source.slice.map_or((0, output.len()), |[start, len]| (start, len));
-    if start + len > output.len() {
-        return Err(network.mismatch(
-            &format!("slice of the output {:?}", output.name),
-            &format!("[{start}, {len}]"),
-            &format!("{} values", output.len()),
-        ));
-    }
-    if len != wanted {
-        return Err(network.mismatch(
-            &format!("number of values in the output {:?}", output.name),
-            &format!("{wanted} (its labels, or valence and arousal)"),
-            &len.to_string(),
-        ));
-    }
-    Ok(Some((index, start, len)))
+    network.locate(source, wanted).map(Some)
 }
 
 #[cfg(test)]

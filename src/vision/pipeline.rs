@@ -18,6 +18,7 @@ use crate::capture::frame::luma::Luma;
 use crate::host;
 use crate::vision::detect::FaceDetector;
 use crate::vision::emotion::EmotionModel;
+use crate::vision::emotion::sequence::Sequences;
 use emotiond_core::Moment;
 use emotiond_core::budget::BudgetSettings;
 use emotiond_core::report::compound::{CompoundMean, CompoundReader};
@@ -85,16 +86,20 @@ impl Vision {
     pub fn new(
         detector: Box<dyn FaceDetector>,
         emotion: Option<Box<dyn EmotionModel>>,
+        sequences: Sequences,
         settings: VisionSettings,
         start: Moment,
     ) -> Self {
         let smoother = Smoother::new(settings.smoothing).with_heads(settings.smoothing_by_head.clone());
-        let reader = FaceReader::new(emotion, settings.min_face, smoother, settings.budget);
+        let reader = FaceReader::new(emotion, sequences, settings.min_face, smoother, settings.budget);
         let mut vocabulary = reader.vocabulary();
         let compound = settings.compound.and_then(|mean| CompoundReader::new(mean, &vocabulary));
         if let Some(compound) = &compound {
             vocabulary = Arc::clone(compound.vocabulary());
         }
+        let all = reader.sequences().vocabularies().flat_map(|vocabulary| vocabulary.heads());
+        let all = vocabulary.heads().chain(all).map(|(head, _)| head.clone()).collect();
+        let vocabulary = Arc::new(Vocabulary::new(all));
         warn_of_silent(&settings.triggers, &vocabulary);
         Self {
             compound,
@@ -116,7 +121,7 @@ impl Vision {
         }
     }
 
-    /// What the emotion model can say; empty without one.
+    /// What the emotion model, and then the networks that read sequences of it, can say; empty without one.
     #[must_use]
     pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary

@@ -13,6 +13,7 @@ use emotiond_core::schedule::ReadingSchedule;
 use emotiond_core::smooth::Smoother;
 use image::RgbImage;
 
+use super::emotion::sequence::Sequences;
 use super::emotion::{EmotionModel, Flip};
 use super::timing::StageTimes;
 use crate::host::clock::{process_time, thread_time};
@@ -20,6 +21,7 @@ use crate::host::clock::{process_time, thread_time};
 /// Reads faces within a budget, and smooths what they show.
 pub(super) struct FaceReader {
     model: Option<Box<dyn EmotionModel>>,
+    sequences: Sequences,
     /// Faces with a shorter side than this, in pixels, are not read.
     min_face: f32,
     schedule: ReadingSchedule,
@@ -34,6 +36,7 @@ pub(super) struct FaceReader {
 impl FaceReader {
     pub(super) fn new(
         model: Option<Box<dyn EmotionModel>>,
+        sequences: Sequences,
         min_face: f32,
         smoother: Smoother,
         budget: BudgetSettings,
@@ -41,6 +44,7 @@ impl FaceReader {
         let now = Instant::now();
         Self {
             model,
+            sequences,
             min_face,
             schedule: ReadingSchedule::default(),
             smoother,
@@ -48,6 +52,11 @@ impl FaceReader {
             started: now,
             begun: now,
         }
+    }
+
+    /// What the networks that read sequences can say.
+    pub(super) fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     pub(super) fn vocabulary(&self) -> Arc<Vocabulary> {
@@ -86,17 +95,20 @@ impl FaceReader {
             }
         }
         self.read(at, picture, &readable, times)?;
-        let observe = |(face, &track): (&Face, &TrackId)| {
-            let (mut scores, mut reading) = (None, Reading::No);
+        let mut observed = Vec::with_capacity(faces.len());
+        for (face, &track) in faces.iter().zip(tracks) {
+            let (mut scores, mut sequences, mut reading) = (None, Vec::new(), Reading::No);
             if readable.iter().any(|(readable, _)| *readable == track) {
                 let known = self.schedule.known(track);
                 reading = known.map_or(Reading::Due, |(read, _)| Reading::At(read));
-                scores = known.map(|(_, known)| self.smoother.update(track, at, known));
+                if let Some((_, known)) = known {
+                    scores = Some(self.smoother.update(track, at, known));
+                    sequences = self.sequences.read(track, at, known)?;
+                }
             }
-            Observation { track, facing: face.facing(), scores, reading }
-        };
-        let faces = faces.iter().zip(tracks).map(observe).collect();
-        Ok(FrameAnalysis { at, faces, skipped })
+            observed.push(Observation { track, facing: face.facing(), scores, sequences, reading });
+        }
+        Ok(FrameAnalysis { at, faces: observed, skipped })
     }
 
     fn read(
@@ -114,6 +126,7 @@ impl FaceReader {
             let (wall, cpu) = (Instant::now(), thread_time());
             let flip = if pick.mirrored { Flip::Mirrored } else { Flip::Plain };
             let reading = model.read(picture, face, flip)?;
+            self.sequences.embed(*track, model.as_mut());
             let cost = Cost { wall: wall.elapsed(), cpu: thread_time().saturating_sub(cpu) };
             self.budget.read(cost);
             times.add(cost.wall);
@@ -126,6 +139,7 @@ impl FaceReader {
     pub(super) fn forget(&mut self, track: TrackId) {
         self.schedule.remove(track);
         self.smoother.remove(track);
+        self.sequences.remove(track);
     }
 
     /// Overwrites what is left in memory of the last face.
@@ -133,5 +147,6 @@ impl FaceReader {
         if let Some(model) = &mut self.model {
             model.scrub();
         }
+        self.sequences.scrub();
     }
 }

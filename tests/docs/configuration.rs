@@ -162,3 +162,14 @@ fn the_printed_configuration_shows_every_documented_key_with_its_default() {
     }
     assert!(shown.is_empty(), "printed and not documented: {shown:?}");
 }
+
+#[test]
+fn configurations_of_the_guides_are_valid() {
+    for (guide, site) in [("kiosk", "retail"), ("classroom", "education")] {
+        let text = read(format!("docs/guides/{guide}.md"));
+        let block = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let settings = parse(block).unwrap();
+        assert_eq!(settings.privacy.site.name(), site, "{guide}");
+        assert!(settings.page.is_some() && !settings.triggers.is_empty(), "{guide}");
+    }
+}

@@ -16,7 +16,9 @@ pub fn read(path: impl AsRef<Path>) -> String {
 /// All Markdown files, by their paths from the root.
 pub fn files() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in ["", "docs", "docs/decisions", "models", "python", "tests/data"] {
+    for folder in
+        ["", "docs", "docs/decisions", "docs/guides", "examples/fleet", "models", "python", "tests/data"]
+    {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {

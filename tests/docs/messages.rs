@@ -118,6 +118,7 @@ fn every_field_of_info_is_documented() {
             valence_arousal: true,
             action_units: Vec::new(),
             compound: Vec::new(),
+            sequences: BTreeMap::from([("<head>".to_owned(), Vec::new())]),
         },
         triggers: Vec::new(),
     };

@@ -106,7 +106,7 @@ class Proof:
         on = [name for name in on if name != "sensor.hall_temperature"]
         assert on == ON, on
         off = [entry for entry in entities.values() if entry["disabled_by"]]
-        assert len(off) == 8 + 10 + 6, [e["entity_id"] for e in off]
+        assert len(off) == 4 + 8 + 10 + 6, [e["entity_id"] for e in off]
         assert {entry["entity_category"] for entry in off} == {"diagnostic"}
         assert entities["switch.hall_pause"]["entity_category"] == "config"
         assert entities["sensor.hall_camera"]["entity_category"] == "diagnostic"

@@ -112,7 +112,13 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn a_minute_of_faces_lets_no_picture_out() {
     let broker = Mosquitto::start();
-    let stage = Stage::new("home", &format!("[mqtt]\nurl = \"{}\"\n", broker.url()));
+    // With networks that keep seconds of each face: of its scores, and of its embeddings.
+    let models = format!(
+        "[models]\ndirectory = {:?}\nemotion = \"embedding\"\n\
+         sequences = [\"emotiond-temporal\", \"engagement-drawn\", \"mimicry-drawn\"]\n",
+        pictures::models_with_embedding()
+    );
+    let stage = Stage::new("home", &format!("{models}[mqtt]\nurl = \"{}\"\n", broker.url()));
     let (_, needles) = pictures::made();
     let all = Subscriber::new(broker.port(), "#");
     let supervisor = UnixDatagram::bind(stage.path("notify")).unwrap();
@@ -202,7 +208,7 @@ fn nothing_of_tracks(all: &Subscriber) {
         })
     };
     let faces = ["mean", "max", "people", "facing", "skipped", "visits", "watchers", "dwell", "facing_time"];
-    let (mut visits, mut ended) = (0, 0);
+    let (mut visits, mut ended, mut spoken) = (0, 0, BTreeSet::new());
     for summary in bodies("hall/summary") {
         let seen: &serde_json::Value = &summary["faces"];
         if seen.is_null() {
@@ -217,7 +223,16 @@ fn nothing_of_tracks(all: &Subscriber) {
         if !summary["compound"].is_null() {
             assert_eq!(keys(&summary["compound"]).len(), 7);
         }
+        // A mean for each label, and nothing of whose it is.
+        if let Some(sequences) = summary["sequences"].as_object() {
+            for (head, means) in sequences {
+                spoken.insert(head.clone());
+                assert!(["engagement", "expression", "mimicry"].contains(&&**head), "{head}");
+                assert!(means.as_object().unwrap().values().all(serde_json::Value::is_number), "{means}");
+            }
+        }
     }
+    assert_eq!(spoken.len(), 3, "{spoken:?}: not every network has spoken, so this proves little");
     assert!(visits > 0 && ended > 0, "{visits} visits, {ended} ended: this proves nothing");
     let events = bodies("/event/");
     for name in ["door", "stays"] {

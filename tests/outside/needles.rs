@@ -42,6 +42,22 @@ impl Needles {
         assert!(kept > 100, "{label}: only {kept} of {} bytes can be told from anything else", bytes.len());
     }
 
+    /// The same of bytes that are few, such as the numbers of an embedding.
+    pub fn add_short(&mut self, label: &str, bytes: &[u8]) {
+        let number = self.labels.len();
+        self.labels.push(label.to_owned());
+        let windows: Vec<Window> = bytes
+            .windows(WINDOW)
+            .step_by(4)
+            .map(|window| window.try_into().unwrap())
+            .filter(telling)
+            .collect();
+        assert!(!windows.is_empty(), "{label}: {bytes:?} cannot be told from anything else");
+        for window in windows {
+            self.windows.entry(window).or_insert(number);
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.windows.len()
     }

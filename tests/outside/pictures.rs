@@ -9,12 +9,14 @@ use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::inference::manifest::{Manifest, Task};
 use emotiond::inference::tensor::Quantization;
 use emotiond::vision::detect::{self, FaceDetector as _};
-use emotiond::vision::emotion::{mirror, square};
+use emotiond::vision::emotion::{EmotionModel as _, Flip, TfliteEmotion, mirror, square};
+use emotiond_core::geometry::Face;
 use image::{RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use tflitec::interpreter::Interpreter;
 use tflitec::model::Model;
 use tflitec::tensor::DataType;
+use zeroize::Zeroizing;
 
 use crate::needles::Needles;
 
@@ -23,6 +25,42 @@ const PICTURES: u32 = 4;
 
 pub fn models() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models"))
+}
+
+/// A folder with the models, networks that read sequences, and the default emotion network with its logits as an
+/// embedding: what such networks keep for seconds. Made once.
+pub fn models_with_embedding() -> &'static Path {
+    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let drawn = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sequence"));
+        for source in [models(), drawn] {
+            for entry in std::fs::read_dir(source).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+                }
+            }
+        }
+        let plain = std::fs::read_to_string(models().join("emotiond-mtl.toml")).unwrap();
+        let manifest = format!("{plain}\n[embedding]\noutput = 0\n");
+        std::fs::write(folder.path().join("embedding.toml"), manifest).unwrap();
+        folder
+    })
+    .path()
+}
+
+/// The embeddings of a face, as it is and mirrored.
+fn embeddings(needles: &mut Needles, number: usize, picture: &RgbImage, face: &Face) {
+    let mut model = TfliteEmotion::load(&models_with_embedding().join("embedding.toml")).unwrap();
+    for flip in [Flip::Plain, Flip::Mirrored] {
+        model.read(picture, face, flip).unwrap();
+        let mut embedding = Zeroizing::default();
+        model.take_embedding(&mut embedding);
+        assert_eq!(embedding.len(), 8);
+        let bytes: Vec<u8> = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
+        needles.add_short(&format!("{flip:?} embedding {number}"), &bytes);
+    }
 }
 
 /// The manifest of the default emotion network.
@@ -96,6 +134,7 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
         tensor(&mut needles, &format!("crop {number}"), &pixels, &emotion);
         mirror(&mut pixels, width as usize);
         tensor(&mut needles, &format!("mirrored crop {number}"), &pixels, &emotion);
+        embeddings(&mut needles, number, &picture, &faces[0]);
     }
     needles
 }

@@ -9,6 +9,7 @@ pub mod hostile;
 pub mod log;
 pub mod mosquitto;
 pub mod namespace;
+pub mod page;
 pub mod preload;
 pub mod subscriber;
 pub mod windows;

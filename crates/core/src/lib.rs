@@ -14,6 +14,7 @@ pub mod geometry;
 pub mod moment;
 pub mod report;
 pub mod schedule;
+pub mod sequence;
 pub mod smooth;
 pub mod track;
 

@@ -31,6 +31,9 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="int8 weights only: closer to the float network, slower",
     )
+    parser.add_argument(
+        "--embedding", action="store_true", help="one more output, for networks that read sequences (docs/manifest.md)"
+    )
     parser.add_argument("--out", type=Path, default=Path("converted"), help="folder to write to (%(default)s)")
     return parser.parse_args()
 
@@ -72,7 +75,7 @@ def main() -> int:
     try:
         network = conversion.identify(arguments.file, arguments.network)
         pictures = _pictures(arguments)
-        result = conversion.convert(arguments.file, network, *pictures, arguments.out, arguments.float_activations)
+        result = conversion.convert(arguments.file, network, *pictures, arguments.out, arguments.float_activations, arguments.embedding)
     except ConversionError as error:
         log.error("error: %s", error)
         return 1

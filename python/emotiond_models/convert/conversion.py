@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..flatbuffer import operators
+from ..flatbuffer import operators, with_embedding
 from ..quantization import export_float, quantize
 from ..runtime import PythonRunner
 from . import ConversionError, calibration, checkpoint, compare, ddamfn, description
@@ -87,10 +87,12 @@ def convert(
     described: str,
     folder: Path,
     float_activations: bool = False,
+    embedding: bool = False,
 ) -> Converted:
     """Convert `source`, calibrating on `pictures` (said to be `described`), comparing on `held_out`; write to `folder`.
 
-    With `float_activations` only the weights become int8 and `pictures` are not looked at.
+    With `float_activations` only the weights become int8 and `pictures` are not looked at. With `embedding` what goes into
+    the last layer becomes one more output, for networks that read sequences.
     """
     module = load(source, network)
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,11 +103,17 @@ def convert(
         float_path = Path(scratch) / "float.tflite"
         export_float(ChannelsLast(module), network.size, float_path)
         quantize(float_path, calibrating, model)
+    if embedding:
+        content, place = with_embedding(model.read_bytes())
+        model.write_bytes(content)
     runner = PythonRunner(model)
     inputs = [calibration.prepare(picture, network) for picture in held_out]
     classes = len(network.labels)
     reference = compare.outputs_of(TorchRunner(module, network), inputs, classes)
     found = compare.difference(reference, compare.outputs_of(runner, inputs, classes))
-    manifest = description.write(network, model, source, runner.shapes, described)
+    manifest = description.write(
+        network, model, source, runner.shapes[:place] if embedding else runner.shapes, described,
+        {"output": place} if embedding else None,
+    )
     _, floating = operators(model.read_bytes())
     return Converted(model, manifest, found, dict(floating))

@@ -8,7 +8,8 @@ from . import ConversionError
 from .published import Published
 
 
-def write(network: Published, model: Path, source: Path, shapes: list[tuple[int, ...]], calibration: str) -> Path:
+def write(network: Published, model: Path, source: Path, shapes: list[tuple[int, ...]], calibration: str,
+          embedding: dict | None = None) -> Path:
     """The manifest beside `model`, made from `source`; `shapes` are the model's output shapes in the file's order."""
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     heads = [{"kind": "expression", "output": place(shapes, len(network.labels)), "labels": network.labels,
@@ -24,6 +25,7 @@ def write(network: Published, model: Path, source: Path, shapes: list[tuple[int,
         {"align": network.crop.align, "scale": network.crop.scale, "offset": network.crop.offset},
         heads,
         f"Made from {source.name} (SHA-256 {digest}) by emotiond_models.convert; {calibration}.",
+        embedding,
     )
 
 

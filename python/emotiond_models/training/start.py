@@ -21,7 +21,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 class Exported:
     """Weights and biases of an exported network, float32, in the order of its operators and in TensorFlow Lite's layout."""
 
-    plain: list[Pair]  # `[out, height, width, in]`
+    plain: list[Pair]  # `[out, height, width, in]`; one more than the trunk's where `graft` has put a head
     depthwise: list[Pair]  # `[1, height, width, channels]`
     dense: list[Pair]  # `[out, in]`
 
@@ -34,16 +34,18 @@ def load_exported(exported: Exported, pretrained: EmotionNet, calibration: torch
     trunk, have, for which the learning rates are made.
     """
     counts = len(exported.plain), len(exported.depthwise)
-    if counts != (len(WIDTHS), len(STRIDES)):
+    if counts not in ((len(WIDTHS), len(STRIDES)), (len(WIDTHS) + 1, len(STRIDES))):
         raise ValueError("{} plain and {} depthwise convolutions are not this network's".format(*counts))
+    trunk = exported.plain[: len(WIDTHS)]
     heads = [pair for pair in exported.dense if len(pair[1]) == pretrained.expressions]
     if not heads:
         raise ValueError(f"no head of {pretrained.expressions} expressions")
-    units = [pair for pair in exported.dense if len(pair[1]) == len(UNITS)]
-    net = EmotionNet(pretrained.expressions, len(UNITS), pretrained.dropout.p, [len(bias) for _, bias in exported.plain])
+    # A grafted head reads another map and is fitted anew when all is done.
+    units = [pair for pair in exported.dense if pair[0].shape == (len(UNITS), len(trunk[-1][1]))]
+    net = EmotionNet(pretrained.expressions, len(UNITS), pretrained.dropout.p, [len(bias) for _, bias in trunk])
     shifts, scales = [], []
     for i, (layer, published) in enumerate(zip(net.trunk, pretrained.trunk, strict=True)):
-        weight, bias = (exported.depthwise if i % 2 else exported.plain)[i // 2]
+        weight, bias = (exported.depthwise if i % 2 else trunk)[i // 2]
         weight = torch.from_numpy(weight.transpose((3, 0, 1, 2) if i % 2 else (0, 3, 1, 2)).copy())
         typical = published.conv.weight.flatten(1).norm(dim=1).median()
         scale = typical / weight.flatten(1).norm(dim=1).clamp(min=QUIET * typical)

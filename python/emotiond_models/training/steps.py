@@ -12,22 +12,23 @@ from ..c_library import CRunner, interleaved_times
 from ..flatbuffer import layers
 from ..quantization import export_float, over_whole_range, quantize
 from ..runtime import PythonRunner
-from . import calibration, data, description, ensemble, evaluation, narrow, peers, teacher, units
+from . import calibration, data, description, ensemble, evaluation, narrow, peers, teacher, unit_head, units
 from .augment import centre
 from .contract import LABELS, UNITS
 from .export import ForExport
 from .faces import load
+from .graft import graft
 from .model import Model, to_tensor
-from .network import EmotionNet, read_tfjs
+from .network import EmotionNet, folded, read_tfjs
 from .rounding import learn_rounding
 from .sources import c_library, member
 from .start import SAFE_LOAD, Exported, pretrained, trained
 from .train import KEPT_BACK, SIZE, FaceSet, Recipe, Trainer
 
-NAME, VERSION = "emotiond-mtl", "1.0.0"
+NAME, VERSION = "emotiond-mtl", "1.2.0"
 AS_USED = f"{NAME} int8, both ways"
 TASK = "teacher/face_landmarker_v2_with_blendshapes.task"
-TAUGHT = (6000, 1000)  # faces of each set that the teacher looks at: training, held out
+TAUGHT = (16000, 1000)  # faces of each set that the teacher looks at: training, held out
 TO_ROUND = f"{NAME}-to-round.tflite"
 ROUNDING_VIEWS = 12_800  # of faces, while the network learns to be rounded
 CALIBRATION = 160  # faces of each set that give the activations' ranges
@@ -149,6 +150,26 @@ def quantized(data_dir: Path, work: Path, models: Path) -> None:
         said = [calibration.Judged(calibration.logits_both_ways(model, faces), faces.labels, weight, even)
                 for faces, weight, even in ((validation, 1.0, False), (web, 4.0, True))]
         _describe(file, size, *calibration.fit(said))
+
+
+def read_units(work: Path, models: Path) -> None:
+    """Fit the action-unit head on the finished int8 file in `models`, put it in there, and measure it.
+
+    Expressions stay as they are, to the byte. `units.json` in WORK says how well it agrees with the teacher.
+    """
+    torch.set_num_threads(1)
+    path, sets = models / f"{NAME}.tflite", _face_sets(work)
+    given = Model(path.with_suffix(".toml"))
+    size, expression = given.size, given.heads["expression"]
+    net, _ = _finished(path, work, sets)
+    seen = unit_head.views(folded(net), sets, size)
+    head = unit_head.fitted(seen)
+    path.write_bytes(graft(path.read_bytes(), head.folded(), head.span(seen)))
+    _describe(path, size, expression["temperature"], np.array(expression["prior"]))
+    found = units.agreement_of_file(path, work, size)
+    (work / "units.json").write_text(json.dumps(found, indent=1))
+    for looks, each in found.items():
+        print(f"{looks}: mean AUC {np.mean([unit['auc'] for unit in each.values()]):.4f}")
 
 
 def _describe(path: Path, size: int, temperature: float = 1.0, prior: np.ndarray | None = None) -> None:

@@ -1,11 +1,11 @@
-"""The action-unit head, which is trained with the trunk: its agreement with the teacher on faces held out from training."""
+"""How well action units agree with their teacher on faces held out from training: a network's, and an exported file's."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..runtime import sigmoid
+from ..runtime import PythonRunner, sigmoid
 from .augment import centre
 from .contract import LABELS
 from .data import TRAINED_ON
@@ -41,7 +41,24 @@ def held_out(work: Path) -> tuple[list[torch.Tensor], np.ndarray]:
 def agreement(net: EmotionNet, work: Path, size: int) -> dict:
     """Of each unit, over faces held out from training."""
     images, truth = held_out(work)
-    scores, scale = np.concatenate([said(net, some, size) for some in images]), scale_of(work)
+    return _compared(np.concatenate([said(net, some, size) for some in images]), truth, scale_of(work))
+
+
+def agreement_of_file(file: Path, work: Path, size: int) -> dict[str, dict]:
+    """The same of an int8 file, for one look at each face and for the mean with its mirror image, as emotiond looks."""
+    images, truth = held_out(work)
+    runner, one, both = PythonRunner(file), [], []
+    output = [shape[-1] for shape in runner.shapes].index(len(UNITS))
+    for some in images:
+        for face in centre(some, size).permute(0, 2, 3, 1).numpy():
+            looks = [sigmoid(runner(x[None])[output][0]) for x in (face, face[:, ::-1].copy())]
+            one.append(looks[0])
+            both.append(np.mean(looks, 0))
+    scale = scale_of(work)
+    return {name: _compared(np.stack(scores), truth, scale) for name, scores in (("one_look", one), ("both_ways", both))}
+
+
+def _compared(scores: np.ndarray, truth: np.ndarray, scale: np.ndarray) -> dict:
     return {
         unit: {"n": len(truth), "correlation": float(np.corrcoef(scores[:, i], truth[:, i])[0, 1]),
                "auc": auc(scores[:, i], truth[:, i] > 0.5), "mean_error": float(np.abs(scores - truth)[:, i].mean()),

@@ -2,11 +2,9 @@
 //!
 //! Both reuse their buffers, so that a running daemon allocates nothing here.
 
-use fast_image_resize::images::{TypedCroppedImageMut, TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
+use super::scale::{Blocks, Part, Scaler};
 use crate::host::wipe::wipe;
 use emotiond_core::geometry::{Face, Point, Rect};
 
@@ -17,11 +15,8 @@ pub struct Letterbox {
     height: u32,
     pixels: Vec<u8>,
     filled: Option<(u32, u32)>,
-    resizer: Resizer,
+    scaler: Scaler,
 }
-
-/// A part of a picture: left, top, width and height in its pixels.
-pub type Part = (u32, u32, u32, u32);
 
 /// Where a picture lies in its letterbox.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +63,7 @@ impl Letterbox {
     #[must_use]
     pub fn new(width: u32, height: u32) -> Self {
         let pixels = vec![0; width as usize * height as usize * 3];
-        Self { width, height, pixels, filled: None, resizer: Resizer::new() }
+        Self { width, height, pixels, filled: None, scaler: Scaler::default() }
     }
 
     /// Fits a picture in; [`Letterbox::pixels`] then holds it.
@@ -89,14 +84,9 @@ impl Letterbox {
         if width == 0 || height == 0 {
             return fit;
         }
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
-            left.into(),
-            top.into(),
-            width.into(),
-            height.into(),
-        );
         let target = (fit.offset.x as u32, fit.offset.y as u32, size.0, size.1);
-        resize(&mut self.resizer, picture, &options, (self.width, self.height), target, &mut self.pixels);
+        let stride = self.width as usize * 3;
+        self.scaler.scale(picture, (left, top, width, height), &mut self.pixels, stride, target);
         // From the part to the picture.
         fit.offset.x -= left as f32 * fit.scale.x;
         fit.offset.y -= top as f32 * fit.scale.y;
@@ -113,26 +103,6 @@ impl Letterbox {
     pub fn wipe(&mut self) {
         wipe(&mut self.pixels);
     }
-}
-
-/// Resizes a picture into the part `(left, top, width, height)` of packed RGB pixels of size `whole`.
-///
-/// The one place that calls the crate: its code is compiled anew for every combination of image types.
-fn resize(
-    resizer: &mut Resizer,
-    picture: &RgbImage,
-    options: &ResizeOptions,
-    whole: (u32, u32),
-    (left, top, width, height): (u32, u32, u32, u32),
-    pixels: &mut [u8],
-) {
-    let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
-        .expect("an RgbImage holds three bytes a pixel");
-    let target = TypedImage::<U8x3>::from_buffer(whole.0, whole.1, pixels)
-        .expect("the target holds three bytes a pixel");
-    let mut part =
-        TypedCroppedImageMut::new(target, left, top, width, height).expect("the part lies within the target");
-    resizer.resize_typed(&source, &mut part, options).expect("the crop lies within the picture");
 }
 
 /// A turned square in a picture.
@@ -152,8 +122,7 @@ pub struct Square {
 /// Outside the picture the nearest pixel of its edge is repeated.
 #[derive(Debug, Default)]
 pub struct Cropper {
-    shrunk: Vec<u8>,
-    resizer: Resizer,
+    blocks: Blocks,
 }
 
 /// Packed RGB pixels with the map from picture coordinates to theirs.
@@ -193,7 +162,7 @@ impl Cropper {
             left if left <= 1.5 => sample::<1>(&patch, square, width, height, out),
             _ => sample::<2>(&patch, square, width, height, out),
         }
-        wipe(&mut self.shrunk);
+        self.blocks.wipe();
     }
 
     /// The region around a square, in blocks of `factor` × `factor` pixels.
@@ -209,17 +178,9 @@ impl Cropper {
         };
         let (left, width, region_width) = span(square.center.x, picture.width());
         let (top, height, region_height) = span(square.center.y, picture.height());
-        self.shrunk.resize(width as usize * height as usize * 3, 0);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box)).crop(
-            left.into(),
-            top.into(),
-            region_width.into(),
-            region_height.into(),
-        );
-        let target = (0, 0, width, height);
-        resize(&mut self.resizer, picture, &options, (width, height), target, &mut self.shrunk);
+        let pixels = self.blocks.average(picture, (left, top, region_width, region_height), (width, height));
         Patch {
-            pixels: &self.shrunk,
+            pixels,
             width: width as usize,
             height: height as usize,
             origin: Point { x: left as f32, y: top as f32 },

@@ -26,7 +26,7 @@ pub fn models(settings: &Settings) -> Finding {
 }
 
 fn opened(settings: &Settings) -> anyhow::Result<Finding> {
-    let mut models = models::open(&settings.models, settings.privacy.policy.emotion)?;
+    let mut models = models::open(&settings.models, &settings.privacy.policy)?;
     let named = |model: &emotiond_core::report::payload::ModelInfo| {
         format!("{} {} (sha256 {}…)", model.name, model.version, model.sha256.get(..12).unwrap_or_default())
     };

@@ -56,7 +56,7 @@ pub fn ask<R: BufRead, W: Write>(
     };
     let broker = match &arguments.broker {
         Some(broker) => given("--broker", broker, answers::broker)?,
-        None => chosen(dialog, "broker", &brokers(arguments.yes), arguments.yes, answers::broker)?,
+        None => chosen(dialog, "broker", &brokers(arguments.yes, announced), arguments.yes, answers::broker)?,
     };
     let host = host_name();
     let name = match &arguments.name {
@@ -137,22 +137,25 @@ fn cameras(list: &CameraList) -> Vec<Offer> {
 
 /// Brokers: Mosquitto on this machine, those that announce themselves, the one inside emotiond. Where nobody looks at
 /// the list, no stranger's announcement is believed.
-fn brokers(unattended: bool) -> Vec<Offer> {
+fn brokers(unattended: bool, announced: impl FnOnce() -> Vec<String>) -> Vec<Offer> {
     let mut offers = Vec::new();
     if mosquitto_runs(Path::new("/proc")) && answers_here() {
         let about = "Mosquitto on this machine".to_owned();
         offers.push(Offer { value: "mqtt://127.0.0.1:1883".to_owned(), about });
     }
     if !unattended {
-        let found = mdns::brokers(mdns::GROUP, LISTEN).into_iter();
         let about = "announces itself on the network, which anybody there can";
-        offers.extend(found.map(|broker| Offer { value: broker.url, about: about.to_owned() }));
+        offers.extend(announced().into_iter().map(|value| Offer { value, about: about.to_owned() }));
     }
     offers.push(Offer {
         value: "embedded".to_owned(),
         about: "a broker inside emotiond, on this machine".to_owned(),
     });
     offers
+}
+
+fn announced() -> Vec<String> {
+    mdns::brokers(mdns::GROUP, LISTEN).into_iter().map(|broker| broker.url).collect()
 }
 
 fn answers_here() -> bool {
@@ -198,6 +201,17 @@ mod tests {
             choice: usable.then_some(choice),
             ..Camera::default()
         }
+    }
+
+    #[test]
+    fn where_nobody_looks_at_the_list_nobody_is_listened_to() {
+        let stranger = "mqtt://192.0.2.66:1883";
+        let offered = |unattended| {
+            let offers = brokers(unattended, || vec![stranger.to_owned()]);
+            offers.into_iter().map(|offer| offer.value).collect::<Vec<_>>()
+        };
+        assert!(offered(false).iter().any(|value| value == stranger));
+        assert!(!offered(true).iter().any(|value| value == stranger));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Activation, Crop, Head, Manifest, NetworkInput, OutputRef, Source, Task, YunetDetector};
+use super::sequence::{SequenceHead, SequenceInput, SequenceTable};
+use super::{Activation, Color, Crop, Head, Manifest, NetworkInput, OutputRef, Source, Task, YunetDetector};
+use emotiond_core::report::score::ScoreKind;
 
 /// The version of the manifest format that this program reads.
 const FORMAT: u32 = 1;
@@ -29,11 +31,20 @@ pub(super) struct RawManifest {
     source: String,
     #[serde(default)]
     training_data: Vec<String>,
-    input: NetworkInput,
+    input: Option<NetworkInput>,
     crop: Option<Crop>,
+    embedding: Option<EmbeddingTable>,
+    sequence: Option<SequenceTable>,
     #[serde(default, rename = "head")]
     heads: Vec<RawHead>,
     detector: Option<DetectorTable>,
+}
+
+/// The output that describes the face as a whole.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmbeddingTable {
+    output: OutputRef,
 }
 
 /// How a face detector's outputs are read, by the manifest's `decoder`.
@@ -51,12 +62,14 @@ enum DetectorTable {
 enum Kind {
     Emotion,
     FaceDetector,
+    Sequence,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawHead {
     kind: HeadKind,
+    name: Option<String>,
     output: Option<OutputRef>,
     slice: Option<[usize; 2]>,
     from: Option<HeadKind>,
@@ -68,6 +81,7 @@ struct RawHead {
     bias: Option<Vec<f32>>,
     thresholds: Option<Vec<f32>>,
     prior: Option<Vec<f32>>,
+    linear: Option<[Vec<f32>; 2]>,
     circumplex: Option<BTreeMap<String, [f32; 2]>>,
     action_units: Option<BTreeMap<String, [f32; 2]>>,
 }
@@ -86,6 +100,10 @@ enum HeadKind {
     Expression,
     ActionUnits,
     ValenceArousal,
+    /// Of a sequence model.
+    Classes,
+    /// Of a sequence model.
+    Activations,
 }
 
 impl RawManifest {
@@ -107,24 +125,46 @@ impl RawManifest {
             return Err(format!("sha256 = {:?} must be 64 lower-case hexadecimal digits", self.sha256));
         }
         self.check_texts()?;
-        self.input.check()?;
+        if let Some(input) = &self.input {
+            input.check()?;
+        }
+        let picture = self.input.as_ref().ok_or("a model that takes a picture needs an [input] table");
+        let sequence = self.sequence.is_some();
         let task = match self.kind {
             Kind::FaceDetector => {
-                if self.crop.is_some() || !self.heads.is_empty() {
-                    return Err("a face_detector has neither [crop] nor [[head]]".to_owned());
+                if self.crop.is_some() || !self.heads.is_empty() || self.embedding.is_some() || sequence {
+                    return Err(
+                        "a face_detector has neither [crop] nor [[head]], nor [embedding] or [sequence]"
+                            .to_owned(),
+                    );
                 }
                 let detector = self.detector.ok_or("a face_detector needs a [detector] table")?;
-                Task::FaceDetector(detector.check(&self.input)?)
+                Task::FaceDetector(detector.check(picture?)?)
             }
             Kind::Emotion => {
-                if self.detector.is_some() {
-                    return Err("an emotion model has no [detector]".to_owned());
+                if self.detector.is_some() || sequence {
+                    return Err("an emotion model has neither [detector] nor [sequence]".to_owned());
                 }
+                picture?;
                 let crop = self.crop.ok_or("an emotion model needs a [crop] table")?;
                 crop.check()?;
-                Task::Emotion { crop, heads: check_heads(self.heads)? }
+                let embedding = self.embedding.map(|table| table.output);
+                Task::Emotion { crop, heads: check_heads(self.heads)?, embedding }
+            }
+            Kind::Sequence => {
+                let pictures = self.input.is_some() || self.crop.is_some() || self.embedding.is_some();
+                if pictures || self.detector.is_some() {
+                    return Err(
+                        "a sequence model has none of [input], [crop], [embedding], [detector]".to_owned()
+                    );
+                }
+                let input = self.sequence.ok_or("a sequence model needs a [sequence] table")?.check()?;
+                let head = check_sequence_head(self.heads, &input)?;
+                Task::Sequence(input, head)
             }
         };
+        let nothing =
+            NetworkInput { width: 0, height: 0, color: Color::Gray, mean: Vec::new(), std: Vec::new() };
         Ok(Manifest {
             file: path.parent().unwrap_or(Path::new("")).join(&self.file),
             path: path.to_owned(),
@@ -134,7 +174,7 @@ impl RawManifest {
             licence: self.licence,
             source: self.source,
             training_data: self.training_data,
-            input: self.input,
+            input: self.input.unwrap_or(nothing),
             task,
         })
     }
@@ -251,6 +291,7 @@ fn check_heads(raw: Vec<RawHead>) -> Result<Vec<Head>, String> {
     }
     let heads = raw.into_iter().map(RawHead::check).collect::<Result<Vec<_>, _>>()?;
     check_circumplex(&heads)?;
+    check_linear(&heads)?;
     Ok(heads)
 }
 
@@ -284,6 +325,57 @@ fn check_circumplex(heads: &[Head]) -> Result<(), String> {
     Ok(())
 }
 
+/// A sequence model has one head of kinds of its own.
+fn check_sequence_head(heads: Vec<RawHead>, input: &SequenceInput) -> Result<SequenceHead, String> {
+    let Ok([head]) = <[RawHead; 1]>::try_from(heads) else {
+        return Err("a sequence model needs exactly one [[head]]".to_owned());
+    };
+    let kind = match head.kind {
+        HeadKind::Classes => ScoreKind::Distribution,
+        HeadKind::Activations => ScoreKind::Activations,
+        other => {
+            return Err(format!("a sequence model has a head of kind classes or activations, not {other:?}"));
+        }
+    };
+    let calibrated = head.temperature.is_some() || head.bias.is_some() || head.prior.is_some();
+    let derived = head.from.is_some() || head.circumplex.is_some() || head.action_units.is_some();
+    if calibrated || derived || head.thresholds.is_some() || head.linear.is_some() {
+        return Err(
+            "the head of a sequence model has kind, name, output, slice, labels and activation alone"
+                .to_owned(),
+        );
+    }
+    let output = head.output.ok_or("the head needs output = <index or name of the tensor>")?;
+    let source = Source { output, slice: head.slice };
+    SequenceHead::check(kind, head.name, head.labels, source, head.activation, input)
+}
+
+/// A linear layer needs a weight for each output it takes.
+fn check_linear(heads: &[Head]) -> Result<(), String> {
+    let rows = heads.iter().find_map(|head| match head {
+        Head::ValenceArousal { linear, .. } => linear.as_ref(),
+        _ => None,
+    });
+    let labels = heads.iter().find_map(|head| match head {
+        Head::Expression { labels, .. } => Some(labels.len()),
+        _ => None,
+    });
+    let Some(rows) = rows else { return Ok(()) };
+    let Some(labels) = labels else {
+        return Err("[[head]] linear takes the outputs of an expression head, and there is none".to_owned());
+    };
+    let wanted = labels + 3;
+    for row in rows {
+        if row.len() != wanted || row.iter().any(|weight| !(-1e3..=1e3).contains(weight)) {
+            return Err(format!(
+                "[[head]] linear = {row:?}; expected {wanted} numbers in -1000..=1000: one for each expression, valence, \
+                 arousal, and a bias"
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl RawHead {
     fn check(self) -> Result<Head, String> {
         let kind = self.kind;
@@ -292,13 +384,20 @@ impl RawHead {
             HeadKind::Expression => &[Activation::None, Activation::Softmax, Activation::Sigmoid],
             HeadKind::ActionUnits => &[Activation::None, Activation::Sigmoid],
             HeadKind::ValenceArousal => &[Activation::None, Activation::Tanh],
+            HeadKind::Classes | HeadKind::Activations => return wrong("belongs to a sequence model"),
         };
+        if self.name.is_some() {
+            return wrong("has a name, which only the head of a sequence model may have");
+        }
         if !allowed.contains(&self.activation) {
             return wrong(&format!("has activation {:?}; expected one of {allowed:?}", self.activation));
         }
         let calibrated = self.temperature.is_some() || self.bias.is_some() || self.prior.is_some();
         if kind != HeadKind::Expression && calibrated {
             return wrong("has a temperature, a bias or a prior, which only an expression head may have");
+        }
+        if self.linear.is_some() && (kind != HeadKind::ValenceArousal || self.from.is_some()) {
+            return wrong("has linear, which only a valence_arousal head with an output may have");
         }
         if kind != HeadKind::ActionUnits && self.thresholds.is_some() {
             return wrong("has thresholds, which only an action_units head may have");
@@ -319,7 +418,9 @@ impl RawHead {
         let source = Source { output, slice: self.slice };
         let activation = self.activation;
         match kind {
-            HeadKind::ValenceArousal => Ok(Head::ValenceArousal { source, activation }),
+            HeadKind::ValenceArousal | HeadKind::Classes | HeadKind::Activations => {
+                Ok(Head::ValenceArousal { source, activation, linear: self.linear })
+            }
             HeadKind::ActionUnits => {
                 let (labels, thresholds) = (self.labels, self.thresholds);
                 if let Some(thresholds) = &thresholds

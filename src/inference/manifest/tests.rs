@@ -49,7 +49,7 @@ fn parse(text: &str) -> Result<Manifest, String> {
 fn a_manifest_says_what_a_network_takes_and_gives() {
     let manifest = parse(EMOTION).unwrap();
     assert_eq!(manifest.file, Path::new("models/net.tflite"));
-    let Task::Emotion { crop, heads } = manifest.task else { panic!("expected an emotion model") };
+    let Task::Emotion { crop, heads, .. } = manifest.task else { panic!("expected an emotion model") };
     assert_eq!((crop.align, crop.offset), (Align::Eyes, [0.0, 0.0]));
     assert!(matches!(&heads[0], Head::Expression { source, labels, .. }
         if source.slice == Some([0, 3]) && labels[2] == Expression::Anger));

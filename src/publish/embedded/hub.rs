@@ -16,7 +16,7 @@ use super::retained::{BrokerMessage, Retained};
 use super::rights::{Right, Rights};
 use super::session::ClientSession;
 use super::topic;
-use crate::publish::settings::Credentials;
+use crate::publish::settings::{Credentials, same};
 
 /// A client's connection, never used twice.
 pub(super) type SessionId = u64;
@@ -328,9 +328,6 @@ fn message(topic: &str, payload: &[u8], qos: QoS) -> Rc<BrokerMessage> {
 
 /// Whether a client has sent these credentials. Compares in a time that depends on the lengths alone.
 fn presents(connect: &Connect<'_>, known: &Credentials) -> bool {
-    let same = |a: &[u8], b: &[u8]| {
-        a.len() == b.len() && a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
-    };
     let username = connect.username.unwrap_or_default().as_bytes();
     let password = connect.password.unwrap_or_default();
     same(username, known.username.as_bytes()) & same(password, known.password.expose().as_bytes())

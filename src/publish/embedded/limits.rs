@@ -50,6 +50,3 @@ pub(super) const RETAINED: usize = 1000;
 pub(super) const RETAINED_BYTES: usize = 2 * 1024 * 1024;
 /// What a kept message takes besides its topic and its payload, roughly.
 pub(super) const MESSAGE_OVERHEAD: usize = 128;
-
-/// The kernel's buffers of each connection, in bytes: they count towards the unit's `MemoryMax=` too.
-pub(super) const SOCKET_BUFFER: usize = 64 * 1024;

@@ -1,5 +1,6 @@
 //! What there is to announce.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use emotiond_core::report::expression::Expression;
@@ -24,14 +25,20 @@ pub struct Announced<'a> {
     pub valence_arousal: bool,
     /// The action units in summaries.
     pub action_units: &'a [String],
+    /// The labels of each network that reads sequences, by its name in summaries.
+    pub sequences: &'a BTreeMap<String, Vec<String>>,
     /// Whether summaries have the share of faces turned to the camera.
     pub facing: bool,
+    /// Whether summaries say who looked and for how long.
+    pub watchers: bool,
     /// Whether this machine tells its temperature.
     pub temperature: bool,
     /// The names of the triggers.
     pub triggers: &'a [String],
     /// Whether commands are listened to: pause is a switch then, and a mere indicator otherwise.
     pub commands: bool,
+    /// The address of the device's page, for those who are not at the device.
+    pub page: Option<String>,
 }
 
 /// A name as a person would write it: `living_room` is "Living room".

@@ -28,14 +28,18 @@ pub struct Discovery {
 pub fn discovery(announced: &Announced) -> anyhow::Result<Discovery> {
     let mut discovery = withdrawal(announced.prefix, announced.device, announced.id)?;
     let path = |topic: Topic| topic.path(announced.device);
+    let mut device = json!({
+        "identifiers": [identifier(announced.id)],
+        "name": in_words(&announced.device.to_string()),
+        "manufacturer": "emotiond",
+        "model": "Camera to emotion summaries",
+        "sw_version": env!("CARGO_PKG_VERSION"),
+    });
+    if let Some(page) = &announced.page {
+        device["configuration_url"] = page.as_str().into();
+    }
     discovery.config = Some(json!({
-        "device": {
-            "identifiers": [identifier(announced.id)],
-            "name": in_words(&announced.device.to_string()),
-            "manufacturer": "emotiond",
-            "model": "Camera to emotion summaries",
-            "sw_version": env!("CARGO_PKG_VERSION"),
-        },
+        "device": device,
         "origin": { "name": ORIGIN, "sw_version": env!("CARGO_PKG_VERSION") },
         // `latest`: `offline` makes the device unavailable, and only a summary makes it available again. So what was
         // true before a restart is not shown once more, and a summary that was delivered late is not taken for news.
@@ -82,12 +86,14 @@ fn identifier(id: &DeviceName) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{BTreeMap, HashSet};
     use std::time::Duration;
 
     use emotiond_core::report::expression::Expression;
 
     use super::*;
+
+    static NONE: BTreeMap<String, Vec<String>> = BTreeMap::new();
 
     fn announced<'a>(device: &'a DeviceName, triggers: &'a [String]) -> Announced<'a> {
         Announced {
@@ -99,10 +105,13 @@ mod tests {
             expressions: &Expression::ALL,
             valence_arousal: true,
             action_units: &[],
+            sequences: &NONE,
             facing: true,
+            watchers: true,
             temperature: true,
             triggers,
             commands: true,
+            page: None,
         }
     }
 
@@ -169,7 +178,9 @@ mod tests {
     fn announces_what_a_person_looks_for_and_keeps_the_rest_off() {
         let device = "pi.hall".parse().unwrap();
         let (triggers, action_units) = (["smile".to_owned()], ["AU12".to_owned(), "AU99".to_owned()]);
-        let all = Announced { action_units: &action_units, ..announced(&device, &triggers) };
+        let sequences = BTreeMap::from([("engagement".to_owned(), vec!["engaged".to_owned()])]);
+        let all =
+            Announced { action_units: &action_units, sequences: &sequences, ..announced(&device, &triggers) };
         let message = discovery(&all).unwrap();
         assert_eq!(message.topic, "homeassistant/device/emotiond_pi_hall/config");
         assert_eq!(message.birth_topic, "homeassistant/status");
@@ -191,10 +202,12 @@ mod tests {
             "pause",
         ];
         assert_eq!(keys(&body, true), expected);
-        let mut expected: Vec<_> = Expression::ALL.map(Expression::name).to_vec();
+        let mut expected = vec!["visits", "dwell", "watchers", "facing_time"];
+        expected.extend(Expression::ALL.map(Expression::name));
         expected.extend([
             "au12",
             "au99",
+            "sequence_engagement_engaged",
             "memory",
             "fps",
             "latency_frame",
@@ -211,6 +224,7 @@ mod tests {
         assert_eq!(entities["expression"]["name"], "Mood");
         assert_eq!(entities["au12"]["name"], "AU12 Lip corner puller");
         assert_eq!(entities["au99"]["name"], "AU99");
+        assert_eq!(entities["sequence_engagement_engaged"]["name"], "Engagement engaged");
         assert_eq!(entities["trigger_smile"]["state_topic"], "emotiond/pi.hall/trigger/smile/state");
         assert_eq!(entities["now"]["expire_after"], 30);
         assert_eq!(entities["temperature"]["expire_after"], 80);
@@ -252,6 +266,7 @@ mod tests {
             expressions: &[],
             valence_arousal: false,
             facing: false,
+            watchers: false,
             temperature: false,
             commands: false,
             ..announced(&device, &[])
@@ -260,9 +275,9 @@ mod tests {
         assert_eq!(keys(&body, true), ["occupancy", "now", "people", "camera", "paused"]);
         assert_eq!(
             keys(&body, false),
-            ["memory", "fps", "latency_frame", "latency_decode", "latency_detect"]
+            ["visits", "dwell", "memory", "fps", "latency_frame", "latency_decode", "latency_detect"]
         );
-        for word in ["expression", "valence", "arousal", "facing", "happiness", "Mood"] {
+        for word in ["expression", "valence", "arousal", "facing", "watchers", "happiness", "Mood"] {
             assert!(!body.to_string().contains(word), "{word}");
         }
     }
@@ -282,6 +297,15 @@ mod tests {
         let config = after.config.unwrap();
         assert_eq!(config["device"]["name"], "Kitchen");
         assert_eq!(config["components"]["pause"]["state_topic"], "emotiond/kitchen/pause/state");
+    }
+
+    #[test]
+    fn the_device_links_to_its_page_if_there_is_one() {
+        let device = "hall".parse().unwrap();
+        assert!(config(&announced(&device, &[]))["device"].get("configuration_url").is_none());
+        let page = Some("http://192.0.2.7:9480/".to_owned());
+        let with = config(&Announced { page, ..announced(&device, &[]) });
+        assert_eq!(with["device"]["configuration_url"], "http://192.0.2.7:9480/");
     }
 
     #[test]

@@ -53,7 +53,9 @@ fn where_known(field: &str, filter: &str) -> String {
 pub(super) fn components(announced: &Announced, id: &str) -> Map<String, Value> {
     let mut entities = Entities { id, announced, all: Map::new() };
     entities.presence();
+    entities.visits();
     entities.emotion();
+    entities.sequences();
     entities.states();
     entities.health();
     for trigger in announced.triggers {
@@ -146,6 +148,49 @@ impl Entities<'_> {
             let name = action_unit(unit).map_or_else(|| unit.clone(), |name| format!("{unit} {name}"));
             let look = look(&name, "mdi:face-recognition");
             self.add(&unit.to_lowercase(), "sensor", &[look, percent(), off(), mean]);
+        }
+    }
+
+    /// Shares of what networks that read sequences say.
+    fn sequences(&mut self) {
+        for (head, labels) in self.announced.sequences {
+            for label in labels {
+                let path = format!("value_json.sequences.{head}.{label}");
+                // Null until a face has been seen for long enough, and so is each head by itself.
+                let share = self.of_summary(&format!(
+                    "{{{{ ({path} * 100) | round | int if value_json.sequences and {path} is defined else None }}}}"
+                ));
+                let look = look(
+                    &format!("{} {}", in_words(head), in_words(label).to_lowercase()),
+                    "mdi:timeline-outline",
+                );
+                self.add(&format!("sequence_{head}_{label}"), "sensor", &[look, percent(), off(), share]);
+            }
+        }
+    }
+
+    /// Who came and how long they stayed; who looked, where the site lets that through.
+    fn visits(&mut self) {
+        let began = self.of_summary(&where_present("faces", "value_json.faces.visits"));
+        self.add("visits", "sensor", &[look("Visits", "mdi:door-open"), number(0), off(), began]);
+        // The mean is null where nobody left, and what holds it where `min_people` withholds it.
+        let seconds = |of: &str| {
+            format!(
+                "{{{{ value_json.faces.{of}.mean | round | int if value_json.faces and value_json.faces.{of} and \
+                 value_json.faces.{of}.mean is not none else None }}}}"
+            )
+        };
+        let time =
+            |name: &str| json!({ "name": name, "device_class": "duration", "unit_of_measurement": "s" });
+        let dwell = self.of_summary(&seconds("dwell"));
+        self.add("dwell", "sensor", &[time("Dwell"), number(0), off(), dwell]);
+        if self.announced.watchers {
+            let watchers = self.of_summary(
+                "{{ value_json.faces.watchers if value_json.faces and value_json.faces.watchers is not none else None }}",
+            );
+            self.add("watchers", "sensor", &[look("Watchers", "mdi:eye-check"), number(0), off(), watchers]);
+            let facing = self.of_summary(&seconds("facing_time"));
+            self.add("facing_time", "sensor", &[time("Facing time"), number(0), off(), facing]);
         }
     }
 

@@ -4,8 +4,8 @@
 //! So a slow or hostile reader costs a thread of its own and nothing else. Only what is published anyway is shown: the
 //! values of the last window are read from its summary, as privacy left it.
 
-mod listener;
+mod board;
 mod snapshot;
 
-pub use listener::{Board, MetricsListener, listen};
+pub use board::{Board, MetricsListener, listen};
 pub use snapshot::{LastWindow, Snapshot, StageHistogram};

@@ -55,10 +55,6 @@ pub fn queue_folder(directory: &Path, data: &[u8]) {
     let loaded = store.load(0..u64::MAX, usize::MAX).expect("the files can be read");
     assert_eq!(loaded.summaries.len() as u64, content.count, "{:?}", loaded.damaged);
     assert!(loaded.summaries.is_sorted_by(|a, b| a.key < b.key));
-    // Keys end where a damaged file says so: 585,000 years of summaries a second.
-    if content.next > u64::MAX - 2 {
-        return;
-    }
     let put: Vec<_> = [content.next, content.next + 1]
         .map(|key| Stored { key, topic: "emotiond/hall/summary".into(), body: "{}".into() })
         .into();
@@ -69,7 +65,6 @@ pub fn queue_folder(directory: &Path, data: &[u8]) {
     let (mut store, content) = Store::open(directory).expect("it has just been written");
     let loaded = store.load(0..u64::MAX, usize::MAX).expect("the files can be read");
     assert_eq!((loaded.summaries.len() as u64, loaded.damaged.len()), (content.count, 0));
-    // Nothing is lost. Files that contradict each other may show again what another of them had removed: fuzzing has
-    // found such a folder (`fuzz/finds/queue/contradiction`), which no daemon writes, and it is not mended yet.
-    assert!(expected.iter().all(|stored| loaded.summaries.contains(stored)));
+    // Nothing is lost, and nothing that was removed comes back.
+    assert_eq!(loaded.summaries, expected);
 }

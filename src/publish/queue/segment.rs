@@ -10,7 +10,7 @@
 //!
 //! The CRC-32 covers everything after itself, so that neither a record cut by a power failure nor a flipped bit becomes
 //! a summary. A reader that meets something else looks for the next intact record at the next multiple of 8: damage costs
-//! the records that it hits.
+//! the records that it hits. A key above [`GREATEST_KEY`] is damage too.
 
 use std::ops::Range;
 
@@ -18,6 +18,8 @@ use std::ops::Range;
 pub(super) const SIZE: usize = 256 * 1024;
 /// The most bytes of a file that is read: more than the largest message takes, with the longest topic.
 pub(super) const LARGEST: u64 = 1024 * 1024;
+/// The greatest key of a summary: what comes after it never overflows. A summary a second takes 290 billion years to it.
+pub(super) const GREATEST_KEY: u64 = u64::MAX >> 1;
 /// The first bytes of every segment file. The digit is the version of the format.
 pub(super) const HEADER: &[u8; 16] = b"emotiond queue 1";
 
@@ -56,10 +58,26 @@ impl Record<'_> {
                 );
             }
         }
-        let sum = crc32fast::hash(&out[start + 8..]);
-        out[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
-        out.resize(start + (out.len() - start).next_multiple_of(ALIGNMENT), 0);
+        finish(out, start);
     }
+}
+
+/// A record that says nothing and is as long as a summary with this topic and this body, for the place of one.
+pub(super) fn nothing(topic: &str, body: &str) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    out.extend([0; 4]);
+    let payload = topic.len() + body.len();
+    fields(&mut out, REMOVAL, 0, payload, 0);
+    out.resize(out.len() + payload, 0);
+    finish(&mut out, 0);
+    out
+}
+
+/// Puts in the check sum of the record from `start` to the end, and the zeros behind it.
+fn finish(out: &mut Vec<u8>, start: usize) {
+    let sum = crc32fast::hash(&out[start + 8..]);
+    out[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
+    out.resize(start + (out.len() - start).next_multiple_of(ALIGNMENT), 0);
 }
 
 fn fields(out: &mut Vec<u8>, kind: u16, topic: u16, body: usize, key: u64) {
@@ -89,7 +107,7 @@ fn decode(bytes: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
     let (topic, body) = (&bytes[payload..payload + topic], &bytes[payload + topic..end]);
     let record = match number(8..10) as u16 {
         SUMMARY => Record::Summary {
-            key: number(16..24),
+            key: Some(number(16..24)).filter(|key| *key <= GREATEST_KEY)?,
             topic: str::from_utf8(topic).ok()?,
             body: str::from_utf8(body).ok()?,
         },
@@ -203,6 +221,41 @@ mod tests {
         assert_eq!(records.next(), Some(Record::Removal(Vec::new())));
         assert_eq!((records.next(), records.damaged), (None, 0));
         assert!(records.rest().iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_summary_says_nothing_and_is_as_long() {
+        for body in ["", "{}", "{\"sequence\":12345678}"] {
+            let mut bytes = HEADER.to_vec();
+            Record::Summary { key: 7, topic: "emotiond/hall/summary", body }.encode(&mut bytes);
+            let end = bytes.len();
+            Record::Summary { key: 8, topic: "t", body: "{}" }.encode(&mut bytes);
+            let nothing = nothing("emotiond/hall/summary", body);
+            assert_eq!(nothing.len(), end - HEADER.len());
+            bytes[HEADER.len()..end].copy_from_slice(&nothing);
+            let mut records = Records::of(&bytes).unwrap();
+            let Some(Record::Removal(ranges)) = records.next() else { panic!("{body}") };
+            assert!(ranges.iter().all(Range::is_empty));
+            assert_eq!(records.next(), Some(Record::Summary { key: 8, topic: "t", body: "{}" }));
+            assert_eq!((records.next(), records.damaged), (None, 0));
+        }
+    }
+
+    #[test]
+    fn a_key_after_which_none_can_follow_is_damage() {
+        let mut bytes = HEADER.to_vec();
+        for key in [GREATEST_KEY, GREATEST_KEY + 1, u64::MAX, 3] {
+            Record::Summary { key, topic: "t", body: "{}" }.encode(&mut bytes);
+        }
+        let mut records = Records::of(&bytes).unwrap();
+        let keys: Vec<_> = records
+            .by_ref()
+            .map(|record| match record {
+                Record::Summary { key, .. } => key,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!((keys, records.damaged), (vec![GREATEST_KEY, 3], 1));
     }
 
     proptest! {

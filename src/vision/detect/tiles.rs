@@ -8,7 +8,7 @@
 use image::RgbImage;
 
 use super::{FaceDetector, Yunet, nms};
-use crate::capture::frame::warp::Part;
+use crate::capture::frame::scale::Part;
 use emotiond_core::geometry::{Face, Rect};
 
 /// Pictures until each part has been looked at once more: 2 s at the default rate of 5 a second.

@@ -5,7 +5,8 @@ use anyhow::Context as _;
 use image::RgbImage;
 
 use super::{FaceDetector, nms};
-use crate::capture::frame::warp::{Letterbox, Part};
+use crate::capture::frame::scale::Part;
+use crate::capture::frame::warp::Letterbox;
 use crate::inference::manifest::{Manifest, YunetDetector};
 use crate::inference::{ModelError, Network};
 use emotiond_core::geometry::{Face, Point, Rect};

@@ -41,6 +41,8 @@ pub fn read(heads: &[Head], vocabulary: &Arc<Vocabulary>, values: &[&[f32]]) -> 
         bail!("an output of the network is not a number; its file may be damaged");
     }
     let mut scores = vec![0.0; vocabulary.scores()];
+    let place = heads.iter().position(|head| matches!(head, Head::Expression { .. }));
+    let expression = place.map_or(&[][..], |place| values[place]);
     for ((head, values), (_, range)) in heads.iter().zip(values).zip(vocabulary.heads()) {
         let scores = &mut scores[range];
         match head {
@@ -61,10 +63,15 @@ pub fn read(heads: &[Head], vocabulary: &Arc<Vocabulary>, values: &[&[f32]]) -> 
                     *score = above(*score, *threshold);
                 }
             }
-            Head::ValenceArousal { activation, .. } => activate(scores, values, |value| match activation {
-                Activation::Tanh => value.tanh(),
-                _ => value.clamp(-1.0, 1.0),
-            }),
+            Head::ValenceArousal { activation, linear, .. } => {
+                let mapped = linear.as_ref().map(|rows| linear_of(rows, expression, values));
+                activate(scores, mapped.as_ref().map_or(*values, |mapped| &mapped[..]), |value| {
+                    match activation {
+                        Activation::Tanh => value.tanh(),
+                        _ => value.clamp(-1.0, 1.0),
+                    }
+                });
+            }
             // Reads the other heads' scores, so after them.
             Head::Circumplex { .. } => {}
         }
@@ -82,6 +89,12 @@ fn activate(scores: &mut [f32], values: &[f32], activation: impl Fn(f32) -> f32)
     for (score, value) in scores.iter_mut().zip(values) {
         *score = activation(*value);
     }
+}
+
+/// A linear layer over the raw values of the expressions, and of valence and arousal.
+fn linear_of(rows: &[Vec<f32>; 2], expression: &[f32], affect: &[f32]) -> [f32; 2] {
+    let inputs = || expression.iter().chain(affect).copied().chain([1.0]);
+    [0, 1].map(|axis: usize| rows[axis].iter().zip(inputs()).map(|(weight, value)| weight * value).sum())
 }
 
 /// An activation moved so that its threshold is at 0.5, and 0 and 1 stay where they are.
@@ -251,6 +264,20 @@ mod tests {
             prop_assert!(valence.abs() <= 1.0 && arousal.abs() <= 1.0);
             let expected = (1.6 * happiness - 0.8 + 0.9 * unit).clamp(-1.0, 1.0);
             prop_assert!((valence - expected).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn a_linear_layer_maps_all_outputs_to_valence_and_arousal() {
+        let rows = [vec![1.0, -1.0, 0.5, 0.0, 0.25], vec![0.0, 0.0, 0.0, 2.0, -1.0]];
+        let affect =
+            Head::ValenceArousal { source: source(), activation: Activation::Tanh, linear: Some(rows) };
+        // Labels in another order than the wire's: the rows go by the tensor's.
+        let heads = [affect, expression(&[Expression::Sadness, Expression::Happiness], Activation::Softmax)];
+        let scores = read(&heads, &[&[0.2, 0.4], &[3.0, 2.0]]).unwrap();
+        let expected = [(3.0_f32 - 2.0 + 0.1 + 0.25).tanh(), (0.8_f32 - 1.0).tanh()];
+        for (name, expected) in ["valence", "arousal"].iter().zip(expected) {
+            assert!((scores.get(name).unwrap() - expected).abs() < 1e-6, "{name}");
         }
     }
 

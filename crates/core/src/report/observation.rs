@@ -11,7 +11,7 @@ use crate::moment::Moment;
 use crate::report::reading::Reading;
 use crate::report::score::Scores;
 
-/// Identifies a track within this run of the process. Never leaves it.
+/// Identifies a track within this run of the process. Never leaves the daemon.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrackId(pub u64);
 
@@ -46,6 +46,8 @@ pub struct Observation {
     /// The smoothed scores by what was last read; `None` where the face was too small or too far turned to classify, has
     /// not been read yet, or the site forbids it.
     pub scores: Option<Scores>,
+    /// What networks that read sequences say of its last seconds; only of those that have seen enough of it.
+    pub sequences: Vec<Scores>,
     /// When it was last read.
     pub reading: Reading,
 }

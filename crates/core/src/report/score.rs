@@ -21,6 +21,9 @@ pub const ACTION_UNITS: &str = "action_units";
 /// The name of the head with compound expressions.
 pub(crate) const COMPOUND: &str = "compound";
 
+/// How the names of heads of networks that read sequences begin; the rest is the network's own name for it.
+pub const SEQUENCE: &str = "sequence.";
+
 /// What the numbers of a head are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ScoreKind {
@@ -94,10 +97,16 @@ pub(crate) fn check_signal(name: &str) -> Result<(), String> {
         Some((EXPRESSION, expression)) => expression.parse::<Expression>().map(|_| ()),
         Some((ACTION_UNITS, unit)) if !unit.is_empty() => Ok(()),
         Some((COMPOUND, name)) if COMPOUNDS.iter().any(|(known, _)| *known == name) => Ok(()),
+        // Which heads there are is known when their networks are opened.
+        Some(("sequence", rest))
+            if rest.split_once('.').is_some_and(|(head, label)| !head.is_empty() && !label.is_empty()) =>
+        {
+            Ok(())
+        }
         None if ScoreHead::valence_arousal().place(name).is_some() => Ok(()),
         _ => Err(format!(
-            "unknown signal {name:?}; the signals are expression.<name>, compound.<name>, action_units.<AU>, valence, \
-             arousal, faces, facing, people, visit and dwell"
+            "unknown signal {name:?}; the signals are expression.<name>, compound.<name>, action_units.<AU>, \
+             sequence.<head>.<label>, valence, arousal, faces, facing, people, visit and dwell"
         )),
     }
 }
@@ -163,7 +172,7 @@ impl Scores {
 
     /// What the numbers are.
     #[must_use]
-    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
     }
 
@@ -213,6 +222,20 @@ impl Scores {
     /// another vocabulary replaces this one.
     pub fn approach(&mut self, other: &Self, share: f64) {
         self.approach_by_head(other, |_| share);
+    }
+
+    /// Moves the heads that another model has too, with the same labels, towards its scores by a share of the difference,
+    /// 0 (not at all) to 1. A weighted mean of two distributions is a distribution.
+    pub fn blend(&mut self, other: &Self, share: f32) {
+        for (head, range) in self.vocabulary.heads() {
+            let Some((_, theirs)) = other.vocabulary.head(&head.name).filter(|(same, _)| *same == head)
+            else {
+                continue;
+            };
+            for (own, other) in self.values[range].iter_mut().zip(&other.values[theirs]) {
+                *own += share * (other - *own);
+            }
+        }
     }
 
     /// The same with a share for each head, by its name.

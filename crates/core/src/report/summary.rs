@@ -161,6 +161,8 @@ pub struct Summary {
     pub visits: Option<VisitSummary>,
     /// What they showed, if there were scores and nothing suppresses them.
     pub scores: Option<ScoreSummary>,
+    /// What networks that read sequences said of them, under the same conditions; one entry for each that spoke.
+    pub sequences: Vec<ScoreSummary>,
     /// Why there is no emotion.
     pub suppressed: Option<Suppressed>,
     /// How far to trust it.
@@ -173,6 +175,7 @@ struct HeldFace {
     track: TrackId,
     facing: bool,
     scores: Option<Scores>,
+    sequences: Vec<Scores>,
     reading: Reading,
 }
 
@@ -235,8 +238,9 @@ impl Windows {
             *last = self.cursor;
             if *frames >= self.settings.confirm {
                 let scores = face.scores.clone().filter(Scores::is_finite);
+                let sequences = face.sequences.iter().filter(|scores| scores.is_finite()).cloned().collect();
                 let reading = face.reading;
-                faces.push(HeldFace { track: face.track, facing: face.facing, scores, reading });
+                faces.push(HeldFace { track: face.track, facing: face.facing, scores, sequences, reading });
             }
         }
         let read = faces.iter().filter(|face| face.reading == Reading::At(analysis.at)).count() as u64;

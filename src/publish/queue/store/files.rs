@@ -23,7 +23,11 @@ pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
-        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<u64>().ok()));
+        let number = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<u64>().ok());
+        // What is called otherwise is not ours, nor is a number after which none can follow.
+        numbers.extend(number.filter(|number| {
+            *number <= u64::MAX >> 1 && path(folder, *number).file_name() == Some(name.as_os_str())
+        }));
     }
     numbers.sort_unstable();
     Ok(numbers)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::super::segment::{self, Record, Records};
@@ -33,14 +34,18 @@ impl Found {
             return Ok(());
         };
         let first = self.next;
-        for record in records.by_ref() {
+        let mut copies = Vec::new();
+        while let Some(record) = records.next() {
             match record {
                 Record::Summary { key, .. } if key >= self.next => {
                     self.live.insert(key);
-                    self.next = key.saturating_add(1);
+                    self.next = key + 1;
                 }
                 // A file that was copied back: its summaries have been read.
-                Record::Summary { .. } => {}
+                Record::Summary { topic, body, .. } => {
+                    let nothing = segment::nothing(topic, body);
+                    copies.push((records.end - nothing.len(), nothing));
+                }
                 Record::Removal(ranges) => {
                     for range in ranges {
                         let gone: Vec<u64> =
@@ -56,6 +61,14 @@ impl Found {
             self.damage = Some(format!("{} is damaged at {} places", path.display(), records.damaged));
         }
         let file = open(&path)?;
+        // A copy would be taken for a summary as soon as the file that it has been read from is deleted, so it goes before
+        // any can be: in its place, for which a full disk has room.
+        for (at, nothing) in &copies {
+            file.write_all_at(nothing, *at as u64)?;
+        }
+        if !copies.is_empty() {
+            file.sync_data()?;
+        }
         // The rest of a write that was cut off must not stand behind the next record.
         if let Some(last) = records.rest().iter().rposition(|byte| *byte != 0) {
             blank(&file, records.end, records.end + last + 1)?;

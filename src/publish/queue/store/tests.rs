@@ -213,7 +213,6 @@ fn files_that_are_deleted_or_replaced_are_noticed_before_the_next_write() {
     }
 }
 
-/// The only segment with a hundred summaries in it, and its bytes.
 #[test]
 fn what_is_no_file_of_ours_is_set_aside_unread() {
     use std::os::unix::fs::symlink;
@@ -245,6 +244,7 @@ fn what_is_no_file_of_ours_is_set_aside_unread() {
     aside("a named pipe");
 }
 
+/// The only segment with a hundred summaries in it, and its bytes.
 fn written(directory: &Path) -> (PathBuf, Vec<u8>) {
     let (mut store, _) = Store::open(directory).unwrap();
     store.change(&put(0..100)).unwrap();
@@ -299,6 +299,71 @@ fn a_damaged_file_costs_what_was_damaged() {
         // Of the last record nobody can tell a damaged one from one that was cut off; padding carries nothing.
         assert!(left == 100 || left == 99 && (damage || at > end - 100), "byte {at}: {left}, {damage}");
     }
+}
+
+#[test]
+fn what_was_copied_back_is_not_there_again_once_the_original_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, bytes) = written(folder.path());
+    for number in [2, 3] {
+        std::fs::write(path(&folder.path().join(FOLDER), number), &bytes).unwrap();
+    }
+    let (mut store, content) = Store::open(folder.path()).unwrap();
+    assert_eq!((content.count, content.damage), (100, None));
+    // The first file is deleted, whose summaries are the copies' too.
+    store.change(&remove(0..100)).unwrap();
+    store.change(&put(100..103)).unwrap();
+    assert!(!files(folder.path()).iter().any(|file| file.ends_with("00000000000000000001.log")));
+    drop(store);
+    let (mut store, content) = Store::open(folder.path()).unwrap();
+    assert_eq!(content, StoreContent { first: 100, next: 103, count: 3, damage: None });
+    assert_eq!(summaries(&mut store), put(100..103).put);
+}
+
+#[test]
+fn a_copy_whose_original_was_removed_stays_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, bytes) = written(folder.path());
+    let (mut store, _) = Store::open(folder.path()).unwrap();
+    store.change(&remove(0..99)).unwrap();
+    drop(store);
+    std::fs::write(path(&folder.path().join(FOLDER), 2), &bytes).unwrap();
+    let (mut store, content) = Store::open(folder.path()).unwrap();
+    assert_eq!(content.count, 1);
+    store.change(&remove([99])).unwrap();
+    assert!(!file.exists());
+    drop(store);
+    assert_eq!(count(folder.path()), 0);
+}
+
+#[test]
+fn a_key_after_which_none_can_follow_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Store::open(folder.path()).unwrap());
+    let mut bytes = HEADER.to_vec();
+    for key in [u64::MAX - 1, u64::MAX, 7] {
+        Record::Summary { key, topic: "emotiond/hall/summary", body: "{}" }.encode(&mut bytes);
+    }
+    std::fs::write(&files(folder.path())[0], bytes).unwrap();
+    let (mut store, content) = Store::open(folder.path()).unwrap();
+    assert_eq!((content.first, content.next, content.count), (7, 8, 1));
+    assert!(content.damage.is_some());
+    store.change(&put(8..10)).unwrap();
+    drop(store);
+    assert_eq!(count(folder.path()), 3);
+}
+
+#[test]
+fn files_with_names_that_are_not_ours_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(written(folder.path()));
+    for name in ["5.log", "+0000000000000000009.log", "18446744073709551615.log", "notes.log"] {
+        std::fs::write(folder.path().join(FOLDER).join(name), name).unwrap();
+    }
+    let (mut store, content) = Store::open(folder.path()).unwrap();
+    assert_eq!((content.count, content.damage), (100, None));
+    store.change(&put(100..101)).unwrap();
+    assert_eq!(std::fs::read(folder.path().join(FOLDER).join("5.log")).unwrap(), b"5.log");
 }
 
 #[test]

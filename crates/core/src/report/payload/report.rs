@@ -15,7 +15,7 @@ use crate::report::expression::Expression;
 use crate::report::observation::CameraState;
 use crate::report::policy::Policy;
 use crate::report::reading::ReadingTimes;
-use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION, VALENCE_AROUSAL, Vocabulary};
+use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION, SEQUENCE, VALENCE_AROUSAL, Vocabulary};
 use crate::report::trigger::{Phase, TriggerEvent};
 
 /// A model in use.
@@ -52,6 +52,8 @@ pub struct Capabilities {
     pub action_units: Vec<String>,
     /// The compound expressions.
     pub compound: Vec<String>,
+    /// The labels of each network that reads sequences, by its name in a summary.
+    pub sequences: BTreeMap<String, Vec<String>>,
 }
 
 impl From<&Vocabulary> for Capabilities {
@@ -62,6 +64,10 @@ impl From<&Vocabulary> for Capabilities {
             valence_arousal: vocabulary.head(VALENCE_AROUSAL).is_some(),
             action_units: labels(ACTION_UNITS).to_vec(),
             compound: labels(COMPOUND).to_vec(),
+            sequences: vocabulary
+                .heads()
+                .filter_map(|(head, _)| Some((head.name.strip_prefix(SEQUENCE)?.into(), head.labels.clone())))
+                .collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::report::expression::Expression;
 use crate::report::observation::{CameraState, Skipped};
 use crate::report::policy::Suppressed;
 use crate::report::reading::ReadingTimes;
-use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION};
+use crate::report::score::{ACTION_UNITS, COMPOUND, EXPRESSION, SEQUENCE};
 use crate::report::summary::{Faces, ScoreStatistics, ScoreSummary, Summary};
 use crate::report::visits::VisitSummary;
 
@@ -47,6 +47,9 @@ pub(super) struct SummaryPayload {
     action_units: Option<ScoreMeans>,
     /// Mean strength of each compound expression over face-seconds; null if they are not asked for.
     compound: Option<ScoreMeans>,
+    /// What networks that read sequences say, by head and label, averaged over the face-seconds of which they said it;
+    /// null if none is configured or none has spoken.
+    sequences: Option<BTreeMap<String, ScoreMeans>>,
     /// Why there is no emotion: nobody was there, the site forbids it, or too few people were there at once.
     suppressed: Option<SuppressedName>,
     /// How far the window is to be trusted.
@@ -198,6 +201,7 @@ impl SummaryPayload {
             arousal: scores.and_then(|scores| scores.get("arousal")).map(Into::into),
             action_units: scores.and_then(|scores| ScoreMeans::of(scores, ACTION_UNITS)),
             compound: scores.and_then(|scores| ScoreMeans::of(scores, COMPOUND)),
+            sequences: sequences(&summary.sequences),
             suppressed: summary.suppressed.map(|why| match why {
                 Suppressed::Nobody => SuppressedName::Nobody,
                 Suppressed::Site => SuppressedName::Site,
@@ -214,6 +218,18 @@ impl SummaryPayload {
             },
         }
     }
+}
+
+/// Every head of every network, by its name without what all of them begin with.
+fn sequences(networks: &[ScoreSummary]) -> Option<BTreeMap<String, ScoreMeans>> {
+    let heads = networks.iter().flat_map(|scores| {
+        scores.vocabulary.heads().filter_map(|(head, _)| {
+            let name = head.name.strip_prefix(SEQUENCE)?;
+            Some((name.to_owned(), ScoreMeans::of(scores, &head.name)?))
+        })
+    });
+    let heads: BTreeMap<_, _> = heads.collect();
+    (!heads.is_empty()).then_some(heads)
 }
 
 impl ReadingsPayload {

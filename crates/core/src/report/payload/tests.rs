@@ -10,7 +10,7 @@ use crate::report::expression::Expression;
 use crate::report::observation::{CameraState, Skipped};
 use crate::report::policy::{Policy, Suppressed};
 use crate::report::reading::ReadingTimes;
-use crate::report::score::{ScoreHead, Vocabulary};
+use crate::report::score::{ScoreHead, ScoreKind, Vocabulary};
 use crate::report::summary::{Faces, Quality, ScoreStatistics, ScoreSummary};
 use crate::report::trigger::Phase;
 use crate::report::visits::{Times, VisitSummary};
@@ -41,6 +41,18 @@ fn scores() -> ScoreSummary {
     ScoreSummary { vocabulary, statistics: (0..means.len()).map(statistics).collect(), ambiguous: 0.25 }
 }
 
+/// What a network that reads sequences says.
+fn engagement() -> ScoreSummary {
+    let head = ScoreHead {
+        name: "sequence.engagement".to_owned(),
+        kind: ScoreKind::Distribution,
+        labels: ["distracted", "engaged"].map(str::to_owned).into(),
+    };
+    let statistics = [0.25, 0.75].map(|mean| ScoreStatistics { mean, std: 0.1, peak: 0.9 });
+    let vocabulary = Arc::new(Vocabulary::new(vec![head]));
+    ScoreSummary { vocabulary, statistics: statistics.into(), ambiguous: 0.0 }
+}
+
 fn times(seconds: &[u64]) -> Times {
     let mut histogram = [0; 6];
     for second in seconds {
@@ -69,6 +81,7 @@ fn summary() -> Summary {
             longest: Some(Duration::from_millis(12_345)),
         }),
         scores: Some(scores()),
+        sequences: vec![engagement()],
         suppressed: None,
         quality: Quality {
             camera: CameraState::Ok,
@@ -127,7 +140,8 @@ fn a_summary_on_the_wire() {
             r#""intensity":{"neutral":0.7,"happiness":0.93,"surprise":0.2,"sadness":0.1,"anger":0.1,"disgust":0.1,"#,
             r#""fear":0.1},"ambiguous":0.25},"#,
             r#""valence":{"mean":0.44,"std":0.12},"arousal":{"mean":0.0,"std":0.07},"#,
-            r#""action_units":{"AU12":0.61,"AU1":0.2,"AU25":0.1},"compound":null,"suppressed":null,"#,
+            r#""action_units":{"AU12":0.61,"AU1":0.2,"AU25":0.1},"compound":null,"#,
+            r#""sequences":{"engagement":{"distracted":0.25,"engaged":0.75}},"suppressed":null,"#,
             r#""quality":{"camera":"ok","frames":50,"dropped":1,"corrupt":0,"observed":9.8,"clock_synchronized":true,"#,
             r#""readings":{"count":20,"rate":1.25,"fresh":0.75,"oldest":1.204}}}"#,
         )
@@ -137,7 +151,8 @@ fn a_summary_on_the_wire() {
 
 #[test]
 fn every_kind_of_summary_is_valid_and_a_broken_one_is_not() {
-    let bare = Summary { scores: None, suppressed: Some(Suppressed::MinPeople), ..summary() };
+    let bare =
+        Summary { scores: None, sequences: Vec::new(), suppressed: Some(Suppressed::MinPeople), ..summary() };
     let mut lost = Summary { faces: None, visits: None, suppressed: None, ..bare.clone() };
     lost.quality.camera = CameraState::Lost;
     let mut encoder = encoder();

@@ -1,6 +1,6 @@
 //! Topics as paths on the broker.
 
-use alloc::borrow::ToOwned as _;
+use alloc::borrow::{Cow, ToOwned as _};
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -52,18 +52,24 @@ impl Topic {
     /// The full topic, `emotiond/<device>/…`.
     #[must_use]
     pub fn path(&self, device: &DeviceName) -> String {
-        let rest = match self {
+        format!("emotiond/{device}/{}", self.name())
+    }
+
+    /// The topic below `emotiond/<device>/`.
+    #[must_use]
+    pub fn name(&self) -> Cow<'static, str> {
+        let name = match self {
             Self::Status => "status",
             Self::Info => "info",
             Self::Summary => "summary",
-            Self::Event(name) => return format!("emotiond/{device}/event/{name}"),
+            Self::Event(name) => return format!("event/{name}").into(),
             Self::Health => "health",
             Self::PauseState => "pause/state",
             Self::CameraState => "camera/state",
-            Self::TriggerState(name) => return format!("emotiond/{device}/trigger/{name}/state"),
-            Self::Response(name) => return format!("emotiond/{device}/response/{name}"),
+            Self::TriggerState(name) => return format!("trigger/{name}/state").into(),
+            Self::Response(name) => return format!("response/{name}").into(),
         };
-        format!("emotiond/{device}/{rest}")
+        name.into()
     }
 
     /// Whether the broker keeps the last message for those who subscribe later. True for states only: a summary or an

@@ -80,7 +80,13 @@ fn an_unheard_of_head_is_smoothed_averaged_and_watched() {
         let reading = Scores::new(Arc::clone(&vocabulary), vec![0.0, 0.0, value, 0.25]);
         let scores = smoother.update(TrackId(1), at, &reading);
         let reading = Reading::At(at);
-        let faces = vec![Observation { track: TrackId(1), facing: true, scores: Some(scores), reading }];
+        let faces = vec![Observation {
+            track: TrackId(1),
+            facing: true,
+            scores: Some(scores),
+            sequences: Vec::new(),
+            reading,
+        }];
         let analysis = FrameAnalysis { at, faces, skipped: Skipped::default() };
         windows.frame(&analysis);
         events.extend(triggers.update(at, &Signals::of(&analysis, &Policy::default())));
@@ -93,4 +99,23 @@ fn an_unheard_of_head_is_smoothed_averaged_and_watched() {
     assert!((relief.mean - 0.25).abs() < 1e-6 && relief.std < 1e-6, "{relief:?}");
     let happened: Vec<_> = events.iter().map(|event| (event.phase, event.at)).collect();
     assert_eq!(happened, [(Phase::Start, Moment::from_secs(2))]);
+}
+
+#[test]
+fn two_models_are_blended_where_they_say_the_same_things() {
+    use crate::report::expression::Expression::{Happiness, Neutral};
+    let units = ["AU12".to_owned()];
+    let first = Arc::new(Vocabulary::new(vec![
+        ScoreHead::expression(&[Neutral, Happiness]),
+        ScoreHead::valence_arousal(),
+        ScoreHead::action_units(&units),
+    ]));
+    let other_units = ["AU1".to_owned()];
+    let second = Arc::new(Vocabulary::new(vec![
+        ScoreHead::action_units(&other_units),
+        ScoreHead::expression(&[Happiness, Neutral]),
+    ]));
+    let mut scores = Scores::new(first, vec![1.0, 0.0, 0.5, 0.5, 0.25]);
+    scores.blend(&Scores::new(second, vec![1.0, 0.5, 0.5]), 0.5);
+    assert_eq!(scores.values(), [0.75, 0.25, 0.5, 0.5, 0.25]);
 }

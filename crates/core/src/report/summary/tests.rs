@@ -1,4 +1,5 @@
 mod conservation;
+mod sequences;
 mod thinned;
 
 use super::*;
@@ -32,7 +33,13 @@ pub(super) fn vocabulary() -> Arc<Vocabulary> {
 /// A face that shows happiness with probability `happiness`, else nothing; its valence is the same number.
 pub(super) fn face(track: u64, happiness: f32) -> Observation {
     let scores = Scores::new(vocabulary(), vec![1.0 - happiness, happiness, happiness, 0.0, happiness]);
-    Observation { track: TrackId(track), facing: true, scores: Some(scores), reading: Reading::No }
+    Observation {
+        track: TrackId(track),
+        facing: true,
+        scores: Some(scores),
+        sequences: Vec::new(),
+        reading: Reading::No,
+    }
 }
 
 pub(super) fn analysis(at: u64, faces: Vec<Observation>) -> FrameAnalysis {

@@ -32,6 +32,8 @@ pub(super) struct Window {
     max: u32,
     tracks: BTreeSet<TrackId>,
     scores: Option<ScoreSums>,
+    /// Of each network that reads sequences.
+    sequences: Vec<ScoreSums>,
 }
 
 /// Sums over the scores of faces of one vocabulary.
@@ -131,6 +133,14 @@ impl Window {
                 let sums = self.scores.get_or_insert_with(|| ScoreSums::new(Arc::clone(scores.vocabulary())));
                 sums.add(passed, scores, least);
             }
+            for scores in &face.sequences {
+                let known = self.sequences.iter().position(|sums| sums.vocabulary == *scores.vocabulary());
+                let place = known.unwrap_or_else(|| {
+                    self.sequences.push(ScoreSums::new(Arc::clone(scores.vocabulary())));
+                    self.sequences.len() - 1
+                });
+                self.sequences[place].add(passed, scores, least);
+            }
         }
     }
 
@@ -169,6 +179,11 @@ impl Window {
             faces,
             visits: None,
             scores: self.scores.filter(|_| observed && suppressed.is_none()).map(ScoreSums::summarize),
+            sequences: if observed && suppressed.is_none() {
+                self.sequences.into_iter().map(ScoreSums::summarize).collect()
+            } else {
+                Vec::new()
+            },
             suppressed,
             quality: Quality {
                 camera,

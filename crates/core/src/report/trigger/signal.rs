@@ -59,6 +59,8 @@ impl core::str::FromStr for Signal {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signals {
     scores: Option<SceneScores>,
+    /// Of each network that reads sequences.
+    sequences: Vec<SceneScores>,
     faces: Option<f64>,
     facing: Option<f64>,
     people: Option<f64>,
@@ -97,6 +99,20 @@ impl SceneScores {
         }
         Some(Self { vocabulary, values })
     }
+
+    /// One for each network that reads sequences.
+    fn of_sequences(analysis: &FrameAnalysis) -> Vec<Self> {
+        let all =
+            || analysis.faces.iter().flat_map(|face| &face.sequences).filter(|scores| scores.is_finite());
+        let mut found: Vec<Self> = Vec::new();
+        for scores in all() {
+            if found.iter().all(|known| known.vocabulary != *scores.vocabulary()) {
+                let alike = all().filter(|other| other.vocabulary() == scores.vocabulary());
+                found.extend(Self::of(alike));
+            }
+        }
+        found
+    }
 }
 
 impl Signals {
@@ -113,11 +129,10 @@ impl Signals {
         let facing = analysis.faces.iter().filter(|face| face.facing).count();
         let people = u32::try_from(count).unwrap_or(u32::MAX);
         let scores = analysis.faces.iter().filter_map(|face| face.scores.as_ref());
+        let suppressed = policy.suppresses(people).is_some();
         Self {
-            scores: match policy.suppresses(people) {
-                Some(_) => None,
-                None => SceneScores::of(scores.filter(|scores| scores.is_finite())),
-            },
+            scores: SceneScores::of(scores.filter(|scores| !suppressed && scores.is_finite())),
+            sequences: if suppressed { Vec::new() } else { SceneScores::of_sequences(analysis) },
             faces: Some(count as f64),
             facing: (policy.facing && count > 0).then(|| facing as f64 / count as f64),
             ..Self::default()
@@ -143,8 +158,8 @@ impl Signals {
     pub fn get(&self, signal: &Signal) -> Option<f64> {
         match signal {
             Signal::Score(name) => {
-                let scores = self.scores.as_ref()?;
-                scores.vocabulary.place(name).map(|place| scores.values[place])
+                let value = |scores: &SceneScores| Some(scores.values[scores.vocabulary.place(name)?]);
+                self.scores.iter().chain(&self.sequences).find_map(value)
             }
             Signal::Faces => self.faces,
             Signal::Facing => self.facing,

@@ -37,7 +37,13 @@ fn analysis(happiness: &[f32]) -> FrameAnalysis {
     ]));
     let face = |&p: &f32| {
         let scores = Scores::new(Arc::clone(&vocabulary), vec![1.0 - p, p, p, -p, p]);
-        Observation { track: TrackId(1), facing: p > 0.5, scores: Some(scores), reading: Reading::No }
+        Observation {
+            track: TrackId(1),
+            facing: p > 0.5,
+            scores: Some(scores),
+            sequences: Vec::new(),
+            reading: Reading::No,
+        }
     };
     let faces = happiness.iter().map(face).collect();
     FrameAnalysis { at: ms(0), faces, skipped: Skipped::default() }
@@ -150,6 +156,7 @@ fn visited(visits: &mut Visits, at: u64, tracks: &[u64], policy: &Policy) -> Sig
         track: TrackId(*track),
         facing: true,
         scores: None,
+        sequences: Vec::new(),
         reading: Reading::No,
     };
     let faces = tracks.iter().map(face).collect();

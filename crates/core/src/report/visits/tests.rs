@@ -58,7 +58,13 @@ impl Room {
             });
             (*last, *missed) = (at, 0);
             self.history.entry(*track).or_default().push((self.frame, at, facing));
-            faces.push(Observation { track: *track, facing, scores: None, reading: Reading::No });
+            faces.push(Observation {
+                track: *track,
+                facing,
+                scores: None,
+                sequences: Vec::new(),
+                reading: Reading::No,
+            });
         }
         self.windows.frame(&FrameAnalysis { at, faces, skipped: Skipped::default() });
     }

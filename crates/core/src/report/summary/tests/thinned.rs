@@ -30,6 +30,7 @@ fn play(frames: &[u64], faces: &[f32], most: usize, window: u64) -> Vec<Summary>
                 facing: track.0 % 2 == 0,
                 reading: known.map_or(Reading::Due, |(read, _)| Reading::At(read)),
                 scores: known.map(|(_, known)| smoother.update(track, ms(now), known)),
+                sequences: Vec::new(),
             }
         };
         windows.frame(&analysis(now, tracks.iter().map(see).collect()));
