@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CROSS_CONFIG := cross.toml
 
-.PHONY: help setup setup-test build demo test test-all test-fast test-ha test-fleet deb apt-repository image home-assistant-app install uninstall bench sbom reproduce clean
+.PHONY: help setup setup-test build demo test test-all test-fast test-ha test-fleet test-arm64 deb apt-repository image home-assistant-app install uninstall bench sbom reproduce clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what building and running needs (apt, TensorFlow Lite, models)
 	@scripts/setup
@@ -25,6 +25,9 @@ test-ha: setup ## emotiond in a real Home Assistant (root; 2.5 GB the first time
 
 test-fleet: setup ## A fleet in small: 1,000 devices, three RabbitMQ nodes, PostgreSQL, all of it killed under load (root)
 	@scripts/test-fleet
+
+test-arm64: deb ## The arm64 package on a whole arm64 machine: Debian 13 in QEMU with a virtual camera (as root)
+	@scripts/test-arm64
 
 test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
 	@scripts/test fast

@@ -165,7 +165,7 @@ fn copy(file: &Path, folder: &Path) {
 /// Builds the virtual camera, which cargo does not do for the sake of one test, and gives its path.
 fn virtual_camera() -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--locked", "--example", "vuvc", "--message-format", "json"]);
+    build.args(["build", "--locked", "--package", "vuvc", "--message-format", "json"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }

@@ -67,5 +67,20 @@ within 30 "one rpicam-vid after a reload" running 1
 
 systemctl stop emotiond || exit 1
 within 30 "stopped: the camera is off" running 0
+
+# Who installs it runs `emotiond setup`: the configuration that was changed is kept, the unit enabled, summaries come.
+cp /etc/emotiond/emotiond.toml /run/changed.toml
+emotiond setup --yes --site home --camera stream:/run/emotiond/camera --broker 127.0.0.1:@PORT@ --name setup --enable \
+    && { say "FAILED: setup replaces a configuration that somebody has changed"; exit 1; }
+cmp -s /run/changed.toml /etc/emotiond/emotiond.toml || exit 1
+emotiond setup --yes --site home --camera stream:/run/emotiond/camera --broker 127.0.0.1:@PORT@ --name setup --enable \
+    --force || { say "FAILED: emotiond setup ended with $?"; exit 1; }
+cmp -s /run/changed.toml /etc/emotiond/emotiond.toml.bak || exit 1
+systemctl is-enabled --quiet emotiond emotiond-rpicam.socket || exit 1
+systemctl is-active --quiet emotiond || exit 1
+say "setup: the unit is enabled and runs"
+mosquitto_sub -h 127.0.0.1 -p @PORT@ -t emotiond/setup/summary -C 1 -W 60 | grep -q '"dominant":"happiness"' || exit 1
+say "setup: a summary with a happy face"
+systemctl stop emotiond || exit 1
 [ "$(systemctl list-units --failed --no-legend 'emotiond*' | wc -l)" = 0 ] || exit 1
 say "nothing has failed"
