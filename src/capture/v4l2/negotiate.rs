@@ -29,7 +29,7 @@ const SHARP_RATE: f64 = 15.0;
 /// The rate assumed of a driver that does not list rates: what nearly every camera runs at.
 const USUAL_RATE: f64 = 30.0;
 
-/// Chooses the mode that costs least: the time to take in every captured frame and to decode every analysed one, grown by
+/// Chooses the mode that costs least: the work to take in every captured frame and to decode every analysed one, grown by
 /// how far the mode falls short in size or rate. `None` if no mode has a format that can be decoded.
 #[must_use]
 pub fn negotiate(modes: &[Mode], requested: &ModeRequest) -> Option<Choice> {
@@ -56,11 +56,11 @@ fn choose_rate(rates: &[f64], wanted: f64) -> Option<f64> {
     lowest.or_else(|| usable.max_by(f64::total_cmp))
 }
 
-/// Nanoseconds a second of capture costs, grown by each shortfall, in rate more than in size.
+/// Instructions a second of capture costs, grown by each shortfall, in rate more than in size.
 fn cost(choice: &Choice, requested: &ModeRequest) -> f64 {
     let pixels = f64::from(choice.width) * f64::from(choice.height);
     let rate = choice.rate.unwrap_or(USUAL_RATE);
-    let (take_in, decode) = nanoseconds_per_pixel(choice.format);
+    let (take_in, decode) = instructions_per_pixel(choice.format);
     let work = pixels * (take_in * rate + decode * rate.min(requested.rate));
 
     // By area, for a wide picture as wide as was asked shows faces as large as a taller one would.
@@ -71,15 +71,16 @@ fn cost(choice: &Choice, requested: &ModeRequest) -> f64 {
     work * grey / (area.powi(3) * pace.powi(8))
 }
 
-/// What a pixel costs: to copy and wipe it on every captured frame, and to decode it on every analysed one. Measured with
-/// this crate's decoder at 640×480 (JPEG of quality 85) on one core of an AMD EPYC server; only their ratios matter here.
-fn nanoseconds_per_pixel(format: PixelFormat) -> (f64, f64) {
+/// What a pixel costs: to copy and wipe it on every captured frame, and to decode it on every analysed one. Instructions of
+/// a Cortex-A53 at 640×480 (JPEG of quality 85), counted by `scripts/pi-cost`; what a core waits for memory is left out.
+fn instructions_per_pixel(format: PixelFormat) -> (f64, f64) {
     match format {
-        PixelFormat::Mjpeg => (0.03, 2.8),
-        PixelFormat::Yuyv | PixelFormat::Uyvy => (0.32, 1.1),
-        PixelFormat::Nv12 | PixelFormat::Yu12 => (0.24, 2.2),
-        PixelFormat::Rgb3 => (0.47, 0.1),
-        PixelFormat::Grey => (0.16, 0.4),
+        PixelFormat::Mjpeg => (0.04, 49.5),
+        PixelFormat::Yuyv | PixelFormat::Uyvy => (0.42, 8.3),
+        PixelFormat::Nv12 => (0.32, 7.5),
+        PixelFormat::Yu12 => (0.32, 8.2),
+        PixelFormat::Rgb3 => (0.63, 0.5),
+        PixelFormat::Grey => (0.21, 6.0),
     }
 }
 
