@@ -36,7 +36,7 @@ pub struct Access {
     pub accept: bool,
     /// Whether names are resolved, which takes UDP.
     pub resolve: bool,
-    /// Whether that also takes the Unix sockets of name services ([`super::names`]).
+    /// Whether that also takes the Unix sockets of name services (`names.rs`).
     pub name_services: bool,
     /// Whether the source may be a Unix socket.
     pub stream_socket: bool,
