@@ -168,6 +168,25 @@ def layers(content: bytes) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     return found
 
 
+def new_operator(model: schema.ModelT, builtin: int, version: int, inputs: list[int], output: int, kind: int,
+                 options) -> schema.OperatorT:
+    """An operator of a model, which is yet to be put into its graph; its code is added where the model has none.
+
+    `builtin` is a `BuiltinOperator`, `kind` a `BuiltinOptions`.
+    """
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    if builtin not in codes:
+        entry = schema.OperatorCodeT()
+        entry.builtinCode, entry.version = builtin, version
+        entry.deprecatedBuiltinCode = min(builtin, 127)
+        model.operatorCodes.append(entry)
+        codes.append(builtin)
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = codes.index(builtin), inputs, [output]
+    operator.builtinOptionsType, operator.builtinOptions = kind, options
+    return operator
+
+
 def kind_of(model: schema.ModelT, operator: schema.OperatorT) -> int:
     """A `BuiltinOperator`; old files hold it in the deprecated field alone, which ends at 127."""
     code = model.operatorCodes[operator.opcodeIndex]

@@ -7,8 +7,6 @@ mod pairs;
 mod report;
 mod scorer;
 
-use std::io::IsTerminal as _;
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::command::cli::EvaluateArgs;
@@ -84,14 +82,9 @@ fn evaluate(
     Ok(ended)
 }
 
-/// On standard error, if that is a terminal.
+/// On standard error if that is a terminal, which indicatif looks for itself.
 fn progress(total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} clips, {msg}, {eta} left")
         .expect("the template is a constant");
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style)
+    ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr()).with_style(style)
 }

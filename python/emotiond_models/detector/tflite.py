@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
-from ..flatbuffer import AlignedBuffer
+from ..flatbuffer import AlignedBuffer, new_operator
 from .decode import STRIDES
 from .network import LEVELS, PATCH, YuNet
 from .rounding import Int8, weight_steps
@@ -43,7 +43,6 @@ class _Writer:
         self.graph.name = b"main"
         self.graph.tensors, self.graph.operators = [], []
         self.model.subgraphs = [self.graph]
-        self.codes: dict[int, int] = {}
         self.input = self._activation("image", "input", height, width, 3)
 
     def _tensor(self, name: str, shape, kind: int, scales, zeros, data: np.ndarray | None = None) -> int:
@@ -66,16 +65,8 @@ class _Writer:
         return _Made(index, steps, height, width, channels)
 
     def _operator(self, code: int, inputs: list[int], output: int, kind: int, options) -> None:
-        if code not in self.codes:
-            entry = schema.OperatorCodeT()
-            entry.builtinCode, entry.version = code, _VERSIONS[code]
-            entry.deprecatedBuiltinCode = min(code, 127)
-            self.model.operatorCodes.append(entry)
-            self.codes[code] = len(self.model.operatorCodes) - 1
-        operator = schema.OperatorT()
-        operator.opcodeIndex, operator.inputs, operator.outputs = self.codes[code], inputs, [output]
-        operator.builtinOptionsType, operator.builtinOptions = kind, options
-        self.graph.operators.append(operator)
+        self.graph.operators.append(
+            new_operator(self.model, code, _VERSIONS[code], inputs, output, kind, options))
 
     def conv(self, x: _Made, name: str, activation: int) -> _Made:
         layer = self.layers[name]

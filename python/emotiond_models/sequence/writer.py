@@ -4,7 +4,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from ..flatbuffer import IDENTIFIER, AlignedBuffer
+from ..flatbuffer import IDENTIFIER, AlignedBuffer, new_operator
 
 # The least version of each operator that takes floats.
 _OPERATORS = {"FULLY_CONNECTED": 1, "SOFTMAX": 1, "RESHAPE": 1, "BATCH_MATMUL": 1}
@@ -20,7 +20,6 @@ class Writer:
         self._graph = schema.SubGraphT()
         self._graph.name, self._graph.tensors, self._graph.operators = b"main", [], []
         self._model.subgraphs = [self._graph]
-        self._codes: dict[str, int] = {}
         self.input = self.tensor("input", shape)
 
     def tensor(self, name: str, shape, data: np.ndarray | None = None) -> int:
@@ -77,13 +76,6 @@ class Writer:
         return bytes(builder.Output())
 
     def _operator(self, name: str, inputs: list[int], output: int, kind: int, options) -> None:
-        if name not in self._codes:
-            entry = schema.OperatorCodeT()
-            entry.builtinCode, entry.version = getattr(schema.BuiltinOperator, name), _OPERATORS[name]
-            entry.deprecatedBuiltinCode = min(entry.builtinCode, 127)
-            self._model.operatorCodes.append(entry)
-            self._codes[name] = len(self._model.operatorCodes) - 1
-        operator = schema.OperatorT()
-        operator.opcodeIndex, operator.inputs, operator.outputs = self._codes[name], inputs, [output]
-        operator.builtinOptionsType, operator.builtinOptions = kind, options
-        self._graph.operators.append(operator)
+        builtin = getattr(schema.BuiltinOperator, name)
+        self._graph.operators.append(
+            new_operator(self._model, builtin, _OPERATORS[name], inputs, output, kind, options))

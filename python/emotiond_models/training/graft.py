@@ -10,7 +10,7 @@ import copy
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from ..flatbuffer import kind_of, packed, read_model
+from ..flatbuffer import kind_of, new_operator, packed, read_model
 from .contract import UNITS
 
 STEPS = 127  # of int8 weights, either side of zero
@@ -69,13 +69,9 @@ def graft(content: bytes, head: dict[str, np.ndarray], logits: tuple[float, floa
         shape = np.array(tensors[target].shape, np.int32)
         constant = stored("shape", shape, np.empty(0))
         tensors[constant].quantization = None
-        operator = schema.OperatorT()
-        operator.opcodeIndex = _code(model, OPERATOR.RESHAPE)
-        operator.inputs, operator.outputs = [source, constant], [target]
-        operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
-        operator.builtinOptions = schema.ReshapeOptionsT()
-        operator.builtinOptions.newShape = shape
-        return operator
+        options = schema.ReshapeOptionsT()
+        options.newShape = shape
+        return new_operator(model, OPERATOR.RESHAPE, 1, [source, constant], target, schema.BuiltinOptions.ReshapeOptions, options)
 
     def weighted(name: str, weight: np.ndarray, bias: np.ndarray, shape, step: float) -> list[int]:
         """Weight and bias of a layer whose input has this step, rounded, one scale an output."""
@@ -103,15 +99,3 @@ def graft(content: bytes, head: dict[str, np.ndarray], logits: tuple[float, floa
         if i not in used and tensor.buffer:
             model.buffers[tensor.buffer].data = None  # the old head's weights
     return packed(model)
-
-
-def _code(model: schema.ModelT, operator: int) -> int:
-    """The index of an operator's code, added where it is missing."""
-    kinds = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    if operator not in kinds:
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = operator
-        code.version = 1
-        model.operatorCodes.append(code)
-        return len(kinds)
-    return kinds.index(operator)

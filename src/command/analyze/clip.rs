@@ -1,6 +1,5 @@
 //! `analyze` over a clip: a line for each face of each frame, and a drawing of how it went.
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,16 +110,11 @@ fn check(arguments: &AnalyzeArgs) -> anyhow::Result<&Path> {
     Ok(path)
 }
 
-/// On standard error, if that is a terminal.
+/// On standard error if that is a terminal, which indicatif looks for itself.
 fn progress() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {pos} frames, {per_sec}, {msg}")
         .expect("the template is a constant");
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    ProgressBar::with_draw_target(None, target).with_style(style)
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
 }
 
 /// Minutes and seconds.
