@@ -53,6 +53,28 @@ def quantize(float_path: Path, inputs: Sequence[np.ndarray] | None, path: Path) 
         path.write_bytes(inline_buffers(quantized.read_bytes()))
 
 
+def quantize_as(float_path: Path, ranges: dict[str, tuple[float, float]], floating: Sequence[str], path: Path) -> None:
+    """Write the int8 version with given ranges of the computed tensors, by name, and leave the operators in float whose
+    outputs `floating` names. Names have to be unique and free of signs that mean something to a regular expression."""
+    from ai_edge_quantizer import quantizer, recipe_manager
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    every = TFLOperationName.ALL_SUPPORTED
+    manager = recipe_manager.RecipeManager()
+    manager.add_static_config(regex=".*", operation_name=every, activation_num_bits=8, weight_num_bits=8)
+    if floating:
+        manager.add_quantization_config(
+            f"^({'|'.join(floating)});?$", every, algorithm_key=recipe_manager.AlgorithmName.NO_QUANTIZE
+        )
+    worker = quantizer.Quantizer(str(float_path))
+    worker.load_quantization_recipe(manager.get_quantization_recipe())
+    given = {name: {"min": np.float32(low), "max": np.float32(high)} for name, (low, high) in ranges.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        quantized = Path(folder) / "int8.tflite"
+        worker.quantize(given).export_model(str(quantized), overwrite=True)
+        path.write_bytes(inline_buffers(quantized.read_bytes()))
+
+
 def _ranges(float_path: Path, chosen, inputs: Sequence[np.ndarray]):
     """Smallest and largest value of every tensor over the inputs.
 

@@ -11,6 +11,7 @@ from .published import NETWORKS
 
 log = logging.getLogger("convert")
 _HELD_OUT = 32
+MODELS = Path("/usr/share/emotiond/models")  # of `make install` and of the packages
 
 
 def _count(text: str) -> int:
@@ -24,42 +25,39 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m emotiond_models.convert", description=__doc__)
     parser.add_argument("file", type=Path, help="the published .pt, .pth, .onnx or .h5 file")
     parser.add_argument("--network", choices=NETWORKS, help="which network it is, if its name does not say so")
-    parser.add_argument("--calibration", type=Path, metavar="FOLDER", help="face crops to calibrate on")
+    parser.add_argument("--calibrate", type=Path, metavar="FOLDER", help="face crops to calibrate on")
     parser.add_argument("--pictures", type=_count, default=200, metavar="N", help="how many of them to use (200)")
-    parser.add_argument(
-        "--float-activations",
-        action="store_true",
-        help="int8 weights only: closer to the float network, slower",
-    )
     parser.add_argument(
         "--embedding", action="store_true", help="one more output, for networks that read sequences (docs/manifest.md)"
     )
     parser.add_argument("--out", type=Path, default=Path("converted"), help="folder to write to (%(default)s)")
+    parser.add_argument(
+        "--install", type=Path, nargs="?", const=MODELS, metavar="FOLDER",
+        help="then copy files and manifests to where emotiond finds them (%(const)s)",
+    )  # fmt: skip
     return parser.parse_args()
 
 
 def _pictures(arguments: argparse.Namespace) -> tuple[list, list, str]:
     """Pictures to calibrate on, others to compare on, and what the manifest says of the calibration."""
     total = arguments.pictures + _HELD_OUT
-    if arguments.calibration:
-        pictures = calibration.from_folder(arguments.calibration, total)
+    if arguments.calibrate:
+        pictures = calibration.from_folder(arguments.calibrate, total)
     else:
         pictures = calibration.drawn(total)
     kept = _HELD_OUT if len(pictures) == total else min(_HELD_OUT, len(pictures) // 5)
     if not kept:
-        raise ConversionError(f"{arguments.calibration} holds {len(pictures)} pictures: at least 5 are needed")
+        raise ConversionError(f"{arguments.calibrate} holds {len(pictures)} pictures: at least 5 are needed")
     calibrating, held_out = pictures[:-kept], pictures[-kept:]
     if len(pictures) < total:
         log.warning(
             "WARNING: %s holds %d pictures, %d were asked for: %d of them are kept aside for the comparison.",
-            arguments.calibration, len(pictures), total, kept,
+            arguments.calibrate, len(pictures), total, kept,
         )  # fmt: skip
-    if arguments.float_activations:
-        return calibrating, held_out, "int8 weights, float activations"
-    if arguments.calibration:
-        return calibrating, held_out, f"calibrated on {len(calibrating)} pictures of {arguments.calibration.name}"
+    if arguments.calibrate:
+        return calibrating, held_out, f"calibrated on {len(calibrating)} pictures of {arguments.calibrate.name}"
     log.warning(
-        "WARNING: no --calibration FOLDER, so the integer ranges come from drawn faces. Good enough to try the "
+        "WARNING: no --calibrate FOLDER, so the integer ranges come from drawn faces. Good enough to try the "
         "conversion; for use, convert again with a few hundred real face crops."
     )
     return calibrating, held_out, "calibrated on drawn faces (not for use)"
@@ -75,16 +73,20 @@ def main() -> int:
     try:
         network = conversion.identify(arguments.file, arguments.network)
         pictures = _pictures(arguments)
-        result = conversion.convert(arguments.file, network, *pictures, arguments.out, arguments.float_activations, arguments.embedding)
+        results = conversion.convert(arguments.file, network, *pictures, arguments.out, arguments.embedding)
+        installed = conversion.install(results, arguments.install) if arguments.install else []
     except ConversionError as error:
         log.error("error: %s", error)
         return 1
-    log.info("%s (%d KiB) and %s", result.model, result.model.stat().st_size // 1024, result.manifest.name)
-    log.info("int8 against float, %s", result.difference)
-    if result.floating and not arguments.float_activations:
-        log.info("left in floating point: %s", ", ".join(f"{n} {name}" for name, n in result.floating.items()))
-    if result.difference.large and not arguments.float_activations:
-        log.warning("WARNING: that is far. Calibrate on more and better pictures, or convert with --float-activations.")
+    for result in results:
+        log.info("%s (%d KiB) and %s", result.model, result.model.stat().st_size // 1024, result.manifest.name)
+        log.info("  %s against float, %s", result.kind, result.difference)
+        if result.how:
+            log.info("  %s", result.how)
+        if result.difference.large:
+            log.warning("WARNING: that is far. Calibrate on more and better pictures, or take the other file.")
+    for manifest in installed:
+        log.info('installed; in the configuration: [models] emotion = "%s"', manifest.stem)
     return 0
 
 

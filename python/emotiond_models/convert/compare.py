@@ -24,7 +24,7 @@ class Difference:
     @property
     def large(self) -> bool:
         """Too far for use; docs/hsemotion.md says the same limits."""
-        return self.cosine_centred < 0.98 or self.agreement < 0.9
+        return self.cosine_centred < 0.99 or self.agreement < 0.9
 
     def __str__(self) -> str:
         affect = "" if self.affect is None else f", valence-arousal ≤ {self.affect:.3f}"
@@ -35,7 +35,7 @@ class Difference:
         )
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(np.mean((a * b).sum(1) / np.maximum(lengths, 1e-12)))
 
@@ -58,8 +58,8 @@ def difference(reference, candidate) -> Difference:
     probabilities = np.abs(softmax(scores) - softmax(other_scores)).max(1)
     return Difference(
         pictures=len(scores),
-        cosine=_cosine(scores, other_scores),
-        cosine_centred=_cosine(scores - scores.mean(0), other_scores - scores.mean(0)),
+        cosine=cosine(scores, other_scores),
+        cosine_centred=cosine(scores - scores.mean(0), other_scores - scores.mean(0)),
         score=float(np.abs(scores - other_scores).max()),
         probability=float(probabilities.max()),
         probability_mean=float(probabilities.mean()),

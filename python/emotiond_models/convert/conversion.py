@@ -1,5 +1,6 @@
 """The conversion as a whole: published file in, .tflite and .toml out."""
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,25 +10,29 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..flatbuffer import operators, with_embedding
-from ..quantization import export_float, quantize
+from ..flatbuffer import with_embedding
+from ..quantization import export_float, quantize_as
 from ..runtime import PythonRunner
 from . import ConversionError, calibration, checkpoint, compare, ddamfn, description
 from .architectures import ARCHITECTURES
+from .choose import Chosen, choose
+from .graph import Graph
+from .passes import with_float16, with_prelu
 from .published import NETWORKS, Published
-from .rewrite import ChannelsLast, replace_linear_attention, replace_prelu, split_head
+from .rewrite import ChannelsLast, replace_patches, split_head
 
 _FORMATS = {".pt": "pytorch", ".pth": "pytorch", ".onnx": "onnx", ".h5": "keras"}
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion wrote and how it compares with the network it came from."""
+    """One of the files that a conversion wrote, and how it compares with the network it came from."""
 
+    kind: str  # int8 or float16
     model: Path
     manifest: Path
     difference: compare.Difference
-    floating: dict[str, int]  # operators left in floating point
+    how: str  # what was tried until int8 was near enough; of float16 nothing
 
 
 def identify(path: Path, name: str | None) -> Published:
@@ -60,8 +65,7 @@ def load(path: Path, network: Published) -> nn.Module:
     checkpoint.fill(module, architecture.head, checkpoint.read(path), ignore)
     if network.affect:
         split_head(module, architecture.head, classes)
-    replace_prelu(module)
-    replace_linear_attention(module)
+    replace_patches(module)
     return module.eval()
 
 
@@ -86,34 +90,74 @@ def convert(
     held_out: list[Image.Image],
     described: str,
     folder: Path,
-    float_activations: bool = False,
     embedding: bool = False,
-) -> Converted:
-    """Convert `source`, calibrating on `pictures` (said to be `described`), comparing on `held_out`; write to `folder`.
+) -> list[Converted]:
+    """Convert `source` to int8 and to float16 in `folder`: calibrating on `pictures` (said to be `described`), comparing both
+    with the network on `held_out`, which nothing else sees.
 
-    With `float_activations` only the weights become int8 and `pictures` are not looked at. With `embedding` what goes into
-    the last layer becomes one more output, for networks that read sequences.
+    With `embedding` what goes into the last layer becomes one more output, for networks that read sequences.
     """
     module = load(source, network)
     folder.mkdir(parents=True, exist_ok=True)
-    kind = "int8-weights" if float_activations else "int8"
-    model = folder / f"{network.name.replace('_', '-')}-{kind}.tflite"
-    calibrating = None if float_activations else calibration.samples(pictures, network)
-    with tempfile.TemporaryDirectory() as scratch:
-        float_path = Path(scratch) / "float.tflite"
-        export_float(ChannelsLast(module), network.size, float_path)
-        quantize(float_path, calibrating, model)
-    if embedding:
-        content, place = with_embedding(model.read_bytes())
-        model.write_bytes(content)
-    runner = PythonRunner(model)
+    graph = Graph(exported(module, network))
     inputs = [calibration.prepare(picture, network) for picture in held_out]
     classes = len(network.labels)
     reference = compare.outputs_of(TorchRunner(module, network), inputs, classes)
-    found = compare.difference(reference, compare.outputs_of(runner, inputs, classes))
-    manifest = description.write(
-        network, model, source, runner.shapes[:place] if embedding else runner.shapes, described,
-        {"output": place} if embedding else None,
-    )
-    _, floating = operators(model.read_bytes())
-    return Converted(model, manifest, found, dict(floating))
+    results = []
+    for kind in ("int8", "float16"):
+        model = folder / f"{network.name.replace('_', '-')}-{kind}.tflite"
+        if kind == "int8":
+            chosen = as_int8(graph, calibration.samples(pictures, network), model)
+            made, how = described, str(chosen)
+        else:
+            model.write_bytes(with_float16(graph.written()))
+            made, how = "float16 weights, float arithmetic", ""
+        place = None
+        if embedding:
+            content, place = with_embedding(model.read_bytes())
+            model.write_bytes(content)
+        runner = PythonRunner(model)
+        found = compare.difference(reference, compare.outputs_of(runner, inputs, classes))
+        manifest = description.write(
+            network, model, source, runner.shapes[:place], made, None if place is None else {"output": place}
+        )
+        results.append(Converted(kind, model, manifest, found, how))
+    return results
+
+
+def exported(module: nn.Module, network: Published) -> bytes:
+    """The network as a float file."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "float.tflite"
+        export_float(ChannelsLast(module), network.size, path)
+        return with_prelu(path.read_bytes())
+
+
+def as_int8(graph: Graph, samples: list[np.ndarray], path: Path) -> Chosen:
+    """Write the int8 file: four in five of the pictures set the ranges, the others say which way is near enough."""
+    setting = max(1, len(samples) * 4 // 5)
+    trial = samples[setting:] or samples  # of a single picture, for a trial of the command
+    chosen = choose(graph, *(torch.from_numpy(np.concatenate(part)) for part in (samples[:setting], trial)))
+    ranges = {graph.name(tensor): pair for tensor, pair in chosen.plan.ranges.items()}
+    floating = [graph.name(graph.steps[at].output) for at in sorted(chosen.plan.floating)]
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Path(scratch) / "float.tflite"
+        whole.write_bytes(graph.written())
+        quantize_as(whole, ranges, floating, path)
+    path.write_bytes(with_float16(path.read_bytes()))  # of what stayed in float
+    return chosen
+
+
+def install(results: list[Converted], folder: Path) -> list[Path]:
+    """Copy the files and manifests to where emotiond finds models; returns the manifests there."""
+    try:
+        for result in results:
+            # The manifest last: emotiond reads it first, and what it names should be there.
+            for path in (result.model, result.manifest):
+                shutil.copyfile(path, folder / path.name)
+    except OSError as error:
+        raise ConversionError(
+            f"cannot write to {folder}: {error.strerror}; is emotiond installed, and may this user write there? "
+            "The converted files can be named by their path as well"
+        ) from error
+    return [folder / result.manifest.name for result in results]

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from . import ConversionError
-from .rewrite import relu_form, softmax_flat, split_head
+from .rewrite import prelu_form, softmax_flat, split_head
 
 # Largest difference to ONNX Runtime, in units of the largest output, that rounding explains.
 _TOLERANCE = 1e-3
@@ -49,7 +49,7 @@ def _record(network: nn.Module, size: int) -> fx.GraphModule:
     Runtime on another picture shows it.
     """
     rewritten = {
-        torch.ops.aten._prelu_kernel.default: relu_form,
+        torch.ops.aten._prelu_kernel.default: prelu_form,
         torch.ops.aten._softmax.default: softmax_flat,
     }
     with torch.no_grad():

@@ -38,27 +38,9 @@ def split_head(network: nn.Module, path: str, classes: int) -> None:
     _replace(network, path, SplitHead(network.get_submodule(path), classes))
 
 
-def relu_form(x: Tensor, slope: Tensor) -> Tensor:
-    """PReLU as a·x + (1-a)·relu(x): the quantizer knows multiplication, addition and ReLU but not PReLU."""
-    return x * slope + functional.relu(x) * (1.0 - slope)
-
-
-class ReluForm(nn.Module):
-    """`relu_form` as a layer, from a PReLU on N×C×H×W."""
-
-    def __init__(self, layer: nn.PReLU):
-        super().__init__()
-        self.register_buffer("slope", layer.weight.detach().reshape(1, -1, 1, 1).clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return relu_form(x, self.slope)
-
-
-def replace_prelu(network: nn.Module) -> None:
-    """Put every PReLU into a form that the quantizer knows."""
-    for path, layer in list(network.named_modules()):
-        if isinstance(layer, nn.PReLU):
-            _replace(network, path, ReluForm(layer))
+def prelu_form(x: Tensor, slope: Tensor) -> Tensor:
+    """PReLU as the exporter writes it, which does not know PyTorch's own operation: `passes.with_prelu` finds it again."""
+    return functional.relu(x) - slope * functional.relu(x * -1.0)
 
 
 def softmax_flat(x: Tensor, dim: int, _half_to_float: bool = False) -> Tensor:
@@ -70,25 +52,84 @@ def softmax_flat(x: Tensor, dim: int, _half_to_float: bool = False) -> Tensor:
     return moved.flatten(0, -2).softmax(-1).view(moved.shape).transpose(dim, -1)
 
 
-class LinearAttention(nn.Module):
-    """timm's `LinearSelfAttention` (MobileViT v2) with the channels last.
+class Normed(nn.Module):
+    """Layer norm over all of a picture, without the scale and shift that the layer after it has taken over."""
 
-    The same sums in another layout: the TensorFlow Lite converter turns the channels of N×C×P×N tensors around on one
-    side of the broadcast product only, and then refuses it.
+    def __init__(self, eps: float):
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        away = x - x.mean((1, 2, 3), keepdim=True)
+        return away * (away * away).mean((1, 2, 3), keepdim=True).add(self.eps).rsqrt()
+
+
+class LinearAttention(nn.Module):
+    """timm's `LinearSelfAttention` (MobileViT v2) on N×P×N×C, the channels last, for normed input.
+
+    Query, key and value are layers of their own, so that the value's ReLU becomes a part of its layer.
     """
 
-    def __init__(self, layer: nn.Module):
+    def __init__(self, layer: nn.Module, norm: nn.Module):
         super().__init__()
-        self.width = layer.embed_dim
-        self.mix = _linear(layer.qkv_proj)
-        self.out = _linear(layer.out_proj)
+        mix, width = _after(norm, _linear(layer.qkv_proj)), layer.embed_dim
+        self.query, self.key = _rows(mix, slice(0, 1)), _rows(mix, slice(1, 1 + width))
+        self.value, self.out = _rows(mix, slice(1 + width, None)), _linear(layer.out_proj)
 
-    def forward(self, x: Tensor, x_prev: None = None) -> Tensor:
-        query, key, value = self.mix(x.permute(0, 2, 3, 1)).split([1, self.width, self.width], dim=-1)
+    def forward(self, x: Tensor) -> Tensor:
         # Over the last dimension: anywhere else the converter takes softmax apart, and there is no int8 division.
-        scores = query.transpose(2, 3).softmax(dim=-1).transpose(2, 3)
-        context = (key * scores).sum(dim=2, keepdim=True)
-        return self.out(functional.relu(value) * context).permute(0, 3, 1, 2)
+        scores = self.query(x).transpose(2, 3).softmax(dim=-1)
+        return self.out(functional.relu(self.value(x)) * (scores @ self.key(x)))
+
+
+class PatchesLast(nn.Module):
+    """timm's `MobileVitV2Block` with the channels last between the two convolutions at its ends.
+
+    The same sums in another layout: what the converter makes of N×C×P×N tensors turns them around before and after every
+    layer.
+    """
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.patch, self.local, self.widen = block.patch_size, block.conv_kxk, block.conv_1x1
+        self.attention, self.mixer, self.norms = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for layer in block.transformer:
+            self.attention.append(LinearAttention(layer.attn, layer.norm1))
+            self.norms.append(Normed(layer.norm1.eps))
+            first = _after(layer.norm2, _linear(layer.mlp.fc1))
+            self.mixer.append(nn.Sequential(Normed(layer.norm2.eps), first, nn.SiLU(), _linear(layer.mlp.fc2)))
+        self.last = Normed(block.norm.eps)
+        project = block.conv_proj
+        self.project, self.norm = _after(block.norm, _linear(project.conv)), project.bn
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, _, height, width = x.shape
+        tall, wide = self.patch
+        rows, columns = -(-height // tall), -(-width // wide)
+        if (rows * tall, columns * wide) != (height, width):
+            x = functional.interpolate(x, (rows * tall, columns * wide), mode="bilinear", align_corners=True)
+        x = self.widen(self.local(x)).permute(0, 2, 3, 1)
+        channels = x.shape[-1]
+        x = x.reshape(count, rows, tall, columns, wide * channels).permute(0, 2, 1, 3, 4)
+        x = x.reshape(count, tall, rows * columns, wide, channels).permute(0, 1, 3, 2, 4)
+        x = x.reshape(count, tall * wide, rows * columns, channels)
+        for norm, attention, mixer in zip(self.norms, self.attention, self.mixer):
+            x = x + attention(norm(x))
+            x = x + mixer(x)
+        x = self.project(self.last(x))
+        channels = x.shape[-1]
+        x = x.reshape(count, tall, wide, rows * columns, channels).permute(0, 1, 3, 2, 4)
+        x = x.reshape(count, tall, rows, columns, wide * channels).permute(0, 2, 1, 3, 4)
+        return self.norm(x.reshape(count, rows * tall, columns * wide, channels).permute(0, 3, 1, 2))
+
+
+def _after(norm: nn.Module, linear: nn.Linear) -> nn.Linear:
+    """The layer that takes over the scale and shift of the norm before it."""
+    taken = nn.Linear(linear.in_features, linear.out_features)
+    with torch.no_grad():
+        taken.weight.copy_(linear.weight * norm.weight)
+        taken.bias.copy_(linear.weight @ norm.bias + (0 if linear.bias is None else linear.bias))
+    return taken
 
 
 def _linear(layer: nn.Conv2d) -> nn.Linear:
@@ -101,11 +142,11 @@ def _linear(layer: nn.Conv2d) -> nn.Linear:
     return linear
 
 
-def replace_linear_attention(network: nn.Module) -> None:
-    """Put every linear self-attention into a layout that the converter takes."""
+def replace_patches(network: nn.Module) -> None:
+    """Put every block of MobileViT v2 into a layout that the converter takes as it is."""
     for path, layer in list(network.named_modules()):
-        if type(layer).__name__ == "LinearSelfAttention":
-            _replace(network, path, LinearAttention(layer))
+        if type(layer).__name__ == "MobileVitV2Block":
+            _replace(network, path, PatchesLast(layer))
 
 
 class ChannelsLast(nn.Module):
