@@ -74,20 +74,23 @@ def main() -> int:
         network = conversion.identify(arguments.file, arguments.network)
         pictures = _pictures(arguments)
         results = conversion.convert(arguments.file, network, *pictures, arguments.out, arguments.embedding)
-        installed = conversion.install(results, arguments.install) if arguments.install else []
+        for result in results:
+            _report(result)
+        for manifest in conversion.install(results, arguments.install) if arguments.install else ():
+            log.info('installed; in the configuration: [models] emotion = "%s"', manifest.stem)
     except ConversionError as error:
         log.error("error: %s", error)
         return 1
-    for result in results:
-        log.info("%s (%d KiB) and %s", result.model, result.model.stat().st_size // 1024, result.manifest.name)
-        log.info("  %s against float, %s", result.kind, result.difference)
-        if result.how:
-            log.info("  %s", result.how)
-        if result.difference.large:
-            log.warning("WARNING: that is far. Calibrate on more and better pictures, or take the other file.")
-    for manifest in installed:
-        log.info('installed; in the configuration: [models] emotion = "%s"', manifest.stem)
     return 0
+
+
+def _report(result) -> None:
+    log.info("%s (%d KiB) and %s", result.model, result.model.stat().st_size // 1024, result.manifest.name)
+    log.info("  %s against float, %s", result.kind, result.difference)
+    if result.how:
+        log.info("  %s", result.how)
+    if result.difference.large:
+        log.warning("WARNING: that is far. Calibrate on more and better pictures, or take the other file.")
 
 
 if __name__ == "__main__":
