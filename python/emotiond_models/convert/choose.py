@@ -20,7 +20,6 @@ log = logging.getLogger("convert")
 
 BOUND = 0.99  # of the centred cosine between float and int8
 _MARGIN = 0.001  # above it, on the pictures that choose: others are a little worse
-_BATCH = 8
 _JUDGED, _PROBES = 8, 3  # pictures and random directions by which a tensor's rounding is judged
 _ROUNDS = 12
 # About what a Cortex-A53 executes for a value that is converted to float and back, and for a multiplication.
@@ -40,10 +39,10 @@ class Chosen:
         return f"tried: {tried}; {self.share:.0%} of the multiplications in float"
 
 
-def answers(run, pictures: Tensor) -> list[np.ndarray]:
-    """Every output over the pictures."""
+def answers(run, pictures: Tensor, together: int) -> list[np.ndarray]:
+    """Every output over the pictures, so many at once."""
     with torch.no_grad():
-        parts = [run(batch) for batch in pictures.split(_BATCH)]
+        parts = [run(batch) for batch in pictures.split(together)]
     return [torch.cat(column).flatten(1).numpy() for column in zip(*parts, strict=True)]
 
 
@@ -56,19 +55,19 @@ def nearness(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
 
 def choose(graph: Graph, setting: Tensor, trial: Tensor) -> Chosen:
     """The plan, from pictures that set the ranges and others that it is tried on; both N×height×width×channels."""
-    expected = answers(graph.run, trial)
+    expected = answers(graph.run, trial, graph.together)
     always = slow_in_int8(graph) | norms(graph)
     tried: list[tuple[str, float]] = []
 
     def near(plan: Plan, what: str) -> float:
-        cosine = nearness(expected, answers(Simulated(graph, plan), trial))
+        cosine = nearness(expected, answers(Simulated(graph, plan), trial, graph.together))
         tried.append((what, cosine))
         log.info("  %s: centred cosine %.4f", what, cosine)
         return cosine
 
     plans = []
     for fitted, what in ((False, "whole ranges"), (True, "fitted ranges")):
-        plan = Plan(observed(graph, setting.split(_BATCH), fitted), always)
+        plan = Plan(observed(graph, setting.split(graph.together), fitted), always)
         plans.append((near(plan, what), plan))
         if plans[-1][0] >= BOUND + _MARGIN:
             break

@@ -1,7 +1,8 @@
 """A TensorFlow Lite file as a PyTorch function, to see what int8 does to it, and to teach it.
 
 Whatever format a network came in, the exported file is what is quantized; so this is where int8 is tried out. Every
-value is N×…: the file is made for one picture, and here a batch goes through at once.
+value is N×…: the file is made for one picture, and here several go through at once (`Graph.together`), if the network
+keeps them apart.
 """
 
 from collections.abc import Callable
@@ -66,6 +67,9 @@ class Graph:
                  [int(i) for i in o.outputs], self.shapes[int(o.outputs[0])])
             for o in graph.operators
         ]  # fmt: skip
+        # Where the picture's own 1 is merged with another dimension, a batch has no place.
+        computed = [step.output for step in self.steps]
+        self.together = 8 if all(self.shapes[i] and self.shapes[i][0] == 1 for i in computed) else 1
         self.last_use = {i: at for at, step in enumerate(self.steps) for i in step.inputs}
 
     def name(self, tensor: int) -> str:

@@ -19,6 +19,7 @@ def with_prelu(content: bytes) -> bytes:
     for place, last in enumerate(graph.operators):
         if found := _prelu(model, made_by, last):
             x, slope = found
+            slope = _for_each_channel(model, slope, int(graph.tensors[x].shape[-1]))
             graph.operators[place] = new_operator(
                 model, _OP.PRELU, 1, [x, slope], int(last.outputs[0]), schema.BuiltinOptions.NONE, None
             )
@@ -47,6 +48,20 @@ def _prelu(model: schema.ModelT, made_by: dict, last: schema.OperatorT) -> tuple
         if minus is not None and np.all(minus == -1) and slopes is not None:
             return x, int(slope)
     return None
+
+
+def _for_each_channel(model: schema.ModelT, slope: int, channels: int) -> int:
+    """The tensor of slopes, as many as there are channels: XNNPACK takes no others, and equal ones are exported as one."""
+    slopes = constant(model, slope)
+    if slopes.size == channels:
+        return slope
+    tensor, buffer = schema.TensorT(), schema.BufferT()
+    tensor.name, tensor.type = model.subgraphs[0].tensors[slope].name + b"_each", schema.TensorType.FLOAT32
+    tensor.shape, tensor.buffer = [1, 1, 1, channels], len(model.buffers)
+    buffer.data = np.frombuffer(np.full(channels, slopes.item(), np.float32).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
 
 
 def constant(model: schema.ModelT, tensor: int) -> np.ndarray | None:

@@ -97,7 +97,7 @@ class PatchesLast(nn.Module):
             self.attention.append(LinearAttention(layer.attn, layer.norm1))
             self.norms.append(Normed(layer.norm1.eps))
             first = _after(layer.norm2, _linear(layer.mlp.fc1))
-            self.mixer.append(nn.Sequential(Normed(layer.norm2.eps), first, nn.SiLU(), _linear(layer.mlp.fc2)))
+            self.mixer.append(nn.Sequential(Normed(layer.norm2.eps), first, layer.mlp.act, _linear(layer.mlp.fc2)))
         self.last = Normed(block.norm.eps)
         project = block.conv_proj
         self.project, self.norm = _after(block.norm, _linear(project.conv)), project.bn

@@ -16,7 +16,7 @@ FLOAT_KINDS = frozenset((OP.PRELU, OP.RELU, OP.HARD_SWISH, OP.MAXIMUM, OP.SOFTMA
                          OP.BATCH_MATMUL))
 _FIXED = {OP.LOGISTIC: (0.0, 255 / 256), OP.SOFTMAX: (0.0, 255 / 256)}  # the range of these is the kernels' own
 _TRIED = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
-_KEPT = 16384  # values of a tensor and batch that are kept to choose its range by
+_KEPT = 2048  # values of a tensor and picture that are kept to choose its range by
 
 
 @dataclass
@@ -54,8 +54,8 @@ def observed(graph: Graph, batches: Iterable[Tensor], fitted: bool) -> dict[int,
         extremes[tensor] = min(low, before[0]), max(high, before[1])
         if fitted:
             flat = y.reshape(-1)
-            if len(flat) > _KEPT:
-                flat = flat[torch.randint(len(flat), (_KEPT,), generator=picks)]
+            if len(flat) > (kept := _KEPT * len(y)):
+                flat = flat[torch.randint(len(flat), (kept,), generator=picks)]
             samples.setdefault(tensor, []).append(flat.clone())
         return y
 
