@@ -21,7 +21,7 @@ log = logging.getLogger("convert")
 BOUND = 0.99  # of the centred cosine between float and int8
 _MARGIN = 0.002  # above it, on the pictures that choose: others are a little worse
 _JUDGED, _PROBES = 8, 3  # pictures and random directions by which a tensor's rounding is judged
-_ROUNDS = 12
+_ROUNDS = 10
 # About what a Cortex-A53 executes for a value that is converted to float and back, and for a multiplication.
 _PER_VALUE, _PER_PRODUCT = 4.0, 0.2
 
@@ -103,7 +103,7 @@ def norms(graph: Graph) -> set[int]:
 
 
 def _mixed(graph: Graph, plan: Plan, trial: Tensor, best: float, near) -> Plan:
-    """The plan with more and more steps in float until it is near enough."""
+    """The plan with more and more steps in float until it is near enough; the nearest, if none is."""
     noise = rounding_noise(graph, plan, trial[:_JUDGED])
     made_by = {step.output: at for at, step in enumerate(graph.steps)}
     read_by: dict[int, set[int]] = {}
@@ -118,6 +118,7 @@ def _mixed(graph: Graph, plan: Plan, trial: Tensor, best: float, near) -> Plan:
     def left() -> dict[int, float]:
         return {tensor: much for tensor, much in noise.items() if not around(tensor) <= floating}
 
+    kept = plan
     distance, floor = 1 - best, (1 - BOUND - _MARGIN) * 0.9
     for turn in range(_ROUNDS):
         # The noise that is left should be this part of what is there now; distances add up like its squares.
@@ -126,10 +127,13 @@ def _mixed(graph: Graph, plan: Plan, trial: Tensor, best: float, near) -> Plan:
             tensor = max(rest, key=lambda t: rest[t] / sum(_cost(graph, at) for at in around(t) - floating))
             floating |= around(tensor)
         plan = Plan(plan.ranges, set(floating))
-        distance = 1 - near(plan, f"{len(floating)} of {len(graph.steps)} operators in float")
-        if distance <= 1 - BOUND - _MARGIN or not rest:
-            return plan
-    return plan
+        cosine = near(plan, f"{len(floating)} of {len(graph.steps)} operators in float")
+        distance = 1 - cosine
+        if cosine > best:
+            best, kept = cosine, plan
+        if cosine >= BOUND + _MARGIN or not rest:
+            break
+    return kept
 
 
 def _cost(graph: Graph, at: int) -> float:
