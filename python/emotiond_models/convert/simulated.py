@@ -16,6 +16,7 @@ FLOAT_KINDS = frozenset((OP.PRELU, OP.RELU, OP.HARD_SWISH, OP.MAXIMUM, OP.SOFTMA
                          OP.BATCH_MATMUL))
 _FIXED = {OP.LOGISTIC: (0.0, 255 / 256), OP.SOFTMAX: (0.0, 255 / 256)}  # the range of these is the kernels' own
 _TRIED = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
+_ROOM = 1.2  # of the outputs' range, beyond what the pictures gave
 _KEPT = 2048  # values of a tensor and picture that are kept to choose its range by
 
 
@@ -65,6 +66,9 @@ def observed(graph: Graph, batches: Iterable[Tensor], fitted: bool) -> dict[int,
     if fitted:
         ranges = {tensor: _fitted(torch.cat(samples[tensor]), *pair) for tensor, pair in ranges.items()}
     ranges[graph.input] = at_least_zero(*extremes[graph.input])  # every value of a pixel has its integer
+    for tensor in graph.outputs:  # the clearest answers are the largest, and clearer ones will come
+        low, high = extremes[tensor]
+        ranges[tensor] = at_least_zero(low * _ROOM, high * _ROOM)
     for step in graph.steps:
         if step.kind in _FIXED:
             ranges[step.output] = _FIXED[step.kind]
