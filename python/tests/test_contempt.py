@@ -78,7 +78,8 @@ def test_the_row_learns_the_wanted_odds_beside_the_other_classes():
     torch.manual_seed(1)
     features, others = torch.rand(4000, 20) * 3, torch.randn(4000)
     odds = features[:, 3] - 2 * features[:, 7] - 1
-    weight, bias = contempt.fitted(contempt.Looks(features, others - others.mean(), (odds * 0.8).sigmoid(), torch.full((4000,), 1 / 4000)))
+    even = torch.full((4000,), 1 / 4000)
+    weight, bias = contempt.fitted(contempt.Looks(features, others - others.mean(), (odds * 0.8).sigmoid(), even))
     got = features @ torch.from_numpy(weight) + bias
     assert np.corrcoef(got.numpy(), odds.numpy())[0, 1] > 0.98
     assert abs(weight[3] - 0.8) < 0.15 and abs(weight[7] + 1.6) < 0.3
