@@ -94,7 +94,7 @@ async def shows_what_is_published(page, emotiond):
     happiness = next(bar for bar in bars if bar[0] == "happiness")
     assert len(bars) == 8 and int(happiness[1].split()[0]) > 80 and float(happiness[2][:-1]) > 80, bars
     assert await page.run("document.querySelectorAll('#unit-bars tr').length") == 10
-    happy = "document.querySelector('#sequence-bars tr[data-name=\\"expression happiness\\"] .value')"
+    happy = """document.querySelector('#sequence-bars tr[data-name="expression happiness"] .value')"""
     await page.until(f"parseInt({happy}?.textContent) > 50", "what is read over some seconds")
     point = await page.run("""['cx', 'cy'].map(key =>
         +document.querySelector('#circumplex .point').getAttribute(key))""")
