@@ -166,9 +166,6 @@ grep -E 'EPERM|ENOSYS|EACCES' /tmp/calls | sed 's/^[0-9]* *//; s/(.*) *= -1 */ /
 before=$(messages)
 until_true 60 "a window is closed, and the next begins" received "$before" 'emotiond/pi/summary'
 sleep 4 # into that
-# A stop waits 0.7 s for the frame that vision is at, and here one can take longer: so none is under way.
-echo stalled > /run/camera
-sleep 2
 before=$(messages)
 date +%s.%N > $share/stopped
 shown "systemctl stop emotiond" systemctl stop emotiond
