@@ -23,6 +23,7 @@ there() { nsenter --target $other --net "$@"; }
 ip link add here type veth peer name there netns $other
 ip addr add 192.0.2.1/24 dev here
 ip link set here up
+there ip link set lo up # by which a machine reaches its own addresses
 there ip addr add 192.0.2.2/24 dev there
 there ip link set there up
 there chroot "$root" avahi-daemon --file /etc/avahi/test.conf --no-drop-root --no-chroot --no-rlimits > "$root/run/avahi.log" 2>&1 &
