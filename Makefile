@@ -32,11 +32,12 @@ test-arm64: deb ## The arm64 package on a whole arm64 machine: Debian 13 in QEMU
 test-fast: setup-test ## The same without the virtual camera in QEMU and without the Python references
 	@scripts/test fast
 
-test-all: test test-ha test-fleet deb ## `make test`, Home Assistant, a fleet, packages and confinement in fresh Debians (as root)
+test-all: test test-ha test-fleet deb ## `make test`, Home Assistant, a fleet, packages and confinement in fresh Debians, an arm64 machine (as root)
 	@scripts/test-package
 	@scripts/test-units
 	@scripts/test-libc
 	@scripts/test-image
+	@scripts/test-arm64
 
 build: setup ## Build the release binary
 	cargo build --release --locked

@@ -184,20 +184,24 @@ fn lettering(seed: u64) -> RgbImage {
 }
 
 #[test]
-fn lettering_is_nobody_and_a_face_beside_it_is_found() {
-    let mut detector = detect::open(models(), "emotiond-face").unwrap();
+fn lettering_is_nobody_and_a_face_beside_it_is_the_only_one() {
+    let mut detector = CameraRange::Room.open(models(), "emotiond-face").unwrap().0;
+    let mut alone = detect::open(models(), "emotiond-face").unwrap();
     let face = imageops::crop_imm(&astronaut(), 120, 20, 220, 220).to_image();
     let face = imageops::resize(&face, 150, 150, FilterType::CatmullRom);
+    let mut mistaken = 0;
     for seed in 1..=200 {
         let mut picture = lettering(seed);
         let faces = detector.detect(&picture).unwrap();
         assert!(faces.is_empty(), "{seed}: {faces:?}");
-        if seed % 20 == 0 {
-            imageops::replace(&mut picture, &face, 490, 210);
-            let faces = detector.detect(&picture).unwrap();
-            let there =
-                |center: Point| (530.0..590.0).contains(&center.x) && (240.0..320.0).contains(&center.y);
-            assert!(faces.iter().any(|face| there(face.bounds.center())), "{seed}: {faces:?}");
-        }
+        imageops::replace(&mut picture, &face, 490, 210);
+        let faces = detector.detect(&picture).unwrap();
+        let there = |face: &Face| {
+            let center = face.bounds.center();
+            (530.0..590.0).contains(&center.x) && (240.0..320.0).contains(&center.y)
+        };
+        assert!(faces.len() == 1 && there(&faces[0]), "{seed}: {faces:?}");
+        mistaken += usize::from(alone.detect(&picture).unwrap().len() > 1);
     }
+    assert!(mistaken > 5, "without a closer look {mistaken} pictures show more: nothing is asked of it");
 }

@@ -7,6 +7,7 @@
 mod support;
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -86,6 +87,32 @@ fn a_hung_network_starves_the_watchdog_and_is_named() {
     assert!(daemon.line("the vision worker hangs in inference", 1).contains("systemd restarts emotiond"));
     daemon.signal("TERM");
     assert!(daemon.ended().success(), "a thread that hangs does not keep the process from ending");
+}
+
+#[test]
+fn a_stop_waits_for_a_slow_frame_and_publishes_its_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fault, config) = (folder.path().join("fault"), folder.path().join("emotiond.toml"));
+    fs::write(&fault, "").unwrap();
+    fs::write(&config, "site = \"home\"\n[summary]\nwindow = \"1h\"\n").unwrap();
+    let mut daemon = Daemon::start(
+        emotiond()
+            .args(["run", "--source", PHOTO, "--publish", "stdout", "--pace", "realtime", "--config"])
+            .arg(&config)
+            .env("LD_PRELOAD", preload::build(folder.path()))
+            .env("EMOTIOND_FAULT", &fault)
+            .stdout(Stdio::piped()),
+    );
+    daemon.wait_line(&["capturing"]);
+    fs::write(&fault, "slow").unwrap();
+    daemon.line("TfLiteInterpreterInvoke is slow", 1);
+    daemon.signal("TERM");
+    assert!(daemon.ended().success(), "{}", daemon.log());
+    let mut published = String::new();
+    daemon.child.stdout.take().unwrap().read_to_string(&mut published).unwrap();
+    let summaries: Vec<Value> = published.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(summaries.len(), 1, "{published}\n{}", daemon.log());
+    assert!(summaries[0]["quality"]["frames"].as_u64().unwrap() > 0, "{published}");
 }
 
 #[test]

@@ -136,11 +136,11 @@ fn somebody_comes_smiles_and_leaves() {
 
 #[test]
 fn a_window_holds_the_mean_of_plain_and_mirrored_looks() {
-    // Without smoothing each frame counts by itself, and the detector finds the same box in each.
+    // Without smoothing each frame counts by itself, and the detector finds the same box in each that it searches whole.
     let settings = settings("smoothing = \"0s\"\n");
     let jpeg = photo();
     let mut rig = Rig::new(&settings);
-    rig.show(&jpeg, 30);
+    rig.show_every(Duration::from_secs(1), &jpeg, 30);
     let seen = rig.windows().last().unwrap().scores.clone().unwrap();
     let (_, seen) = seen.head("action_units").unwrap();
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::capture::frame::decode::Decoder;
 use crate::capture::frame::{Frame, PixelFormat};
 use crate::capture::picture;
-use crate::command::capacity::{self, Capacity};
+use crate::command::capacity::{self, APART, Capacity};
 use crate::command::cli::BenchArgs;
 use crate::config::{Overrides, Settings};
 use crate::exit::{Code, Failure, OrExit as _};
@@ -104,13 +104,13 @@ fn measure(settings: &Settings, frame: &mut Frame, frames: u32) -> anyhow::Resul
     for round in 0..WARM_UP + frames {
         let mut sample = [Duration::ZERO; 6];
         sample[0] = cpu(|| decoder.decode(frame, &mut decoded).map_err(Into::into))?;
-        sample[2] = cpu(|| models.detector.detect(&decoded).map(drop))?;
+        sample[2] = cpu(|| models.detector.follow(frame.at, &decoded).map(drop))?;
         sample[1] = cpu(|| Ok(networks.detector.invoke()?))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {
             sample[3] = cpu(|| networks.emotion())?;
             sample[4] = cpu(|| model.read(&decoded, face, Flip::Mirrored).map(drop))?;
         }
-        frame.at += Duration::from_millis(200);
+        frame.at += APART;
         sample[5] = cpu(|| {
             vision.frame(frame)?;
             vision.advance(frame.at);
@@ -185,7 +185,7 @@ fn table(report: &Report) -> String {
     let Report { decode_ms, detector_invoke_ms, detect_ms, emotion_invoke_ms, emotion_ms, .. } = report;
     let rest = report.pipeline_ms - decode_ms - detect_ms - report.readings * emotion_ms;
     format!(
-        "CPU time of one {}×{} MJPG frame with {} face(s), milliseconds on one core:\n\
+        "CPU time of one {}×{} MJPG frame with {} face(s) that is searched in whole, milliseconds on one core:\n\
          \n\
          JPEG decode                  {decode_ms:8.3}\n\
          detector, network alone      {detector_invoke_ms:8.3}\n\

@@ -12,9 +12,13 @@ use crate::config::Settings;
 use crate::host::clock::thread_time;
 use crate::vision::detect::FaceDetector;
 use crate::vision::{Vision, VisionSettings, models};
+use emotiond_core::Moment;
 use emotiond_core::budget::BudgetSettings;
 use emotiond_core::geometry::{Face, Point, Rect};
 use emotiond_core::schedule::SETTLED;
+
+/// From one frame to the next: so long that each is searched in whole and its face read, as bare parts are added up.
+pub(super) const APART: Duration = Duration::from_secs(1);
 
 /// The crowds. The first is an empty room, from which the cost of a frame is known.
 const CROWDS: [usize; 4] = [0, 1, 5, 30];
@@ -46,15 +50,18 @@ pub(super) struct Capacity {
     crowds: Vec<Crowd>,
 }
 
-/// A detector that does its work and then finds a crowd, so that it may be measured on any picture.
+/// A detector that searches whole pictures, as in front of a crowd, and then finds one, so that it may be measured on any
+/// picture.
 struct Crowded {
     detector: Box<dyn FaceDetector>,
+    at: Moment,
     faces: Vec<Face>,
 }
 
 impl FaceDetector for Crowded {
     fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
-        self.detector.detect(picture)?;
+        self.at += APART;
+        self.detector.follow(self.at, picture)?;
         Ok(self.faces.clone())
     }
 
@@ -94,7 +101,8 @@ pub(super) fn measure(settings: &Settings, frame: &mut Frame, frames: u32) -> an
 /// Processor seconds and readings a frame.
 fn crowd(settings: &Settings, frame: &mut Frame, frames: u32, faces: usize) -> anyhow::Result<(f64, f64)> {
     let models = models::open(&settings.models, &settings.privacy.policy)?;
-    let detector = Box::new(Crowded { detector: models.detector, faces: (0..faces).map(face).collect() });
+    let faces = (0..faces).map(face).collect();
+    let detector = Box::new(Crowded { detector: models.detector, at: Moment::ZERO, faces });
     // Every face is read as often as it should be, whatever that takes: this is what is measured.
     let unbounded = VisionSettings { min_face: 0.0, budget: BudgetSettings::default(), ..settings.vision() };
     let mut vision = Vision::new(detector, models.emotion, models.sequences, unbounded, frame.at);

@@ -52,6 +52,13 @@ pub enum ModelError {
         /// What the file has.
         found: String,
     },
+    /// The library finds no processors, and so runs no model at all.
+    #[error("TensorFlow Lite runs no model here: it looks for the processors in {}, which is not there; \
+             mount /sys, in a container or chroot too", missing.display())]
+    Processors {
+        /// Where it looks for them.
+        missing: PathBuf,
+    },
     /// A run failed.
     #[error("running {name} failed: {reason}")]
     Run {

@@ -4,6 +4,7 @@
 //! describes, before the library sees it (digest, format) or before the first picture does (types, shapes).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
@@ -20,6 +21,8 @@ use emotiond_core::sequence::StepLayout;
 /// The largest model file, in bytes. No model for a small machine is larger, and under the unit's `MemoryMax=256M` a
 /// larger one would end the daemon.
 const LARGEST: u64 = 64 << 20;
+/// Where TensorFlow Lite's kernels look for processors on arm64. Without it no model is opened, whichever it is.
+const PROCESSORS: &str = "/sys/devices/system/cpu";
 
 /// What is known of an output tensor.
 #[derive(Clone, Debug)]
@@ -73,6 +76,9 @@ impl Network {
         // One thread: the daemon has a core or two, and another thread of its own for the camera.
         let options = Options { thread_count: 1, is_xnnpack_enabled: true };
         let interpreter = Interpreter::new(resident.model, Some(options)).map_err(|error| {
+            if let Some(machine) = without_processors(cfg!(target_arch = "aarch64"), Path::new(PROCESSORS)) {
+                return machine;
+            }
             unusable(match &resident.unknown_operations {
                 Some(list) => format!("it uses operations that TensorFlow Lite 2.17 does not have: {list}"),
                 None => format!(
@@ -348,6 +354,11 @@ fn check_input(manifest: &Manifest, tensor: &Tensor) -> Result<(), ModelError> {
     Ok(())
 }
 
+/// What an arm64 machine lacks for any model to be opened: no fault of the model.
+fn without_processors(arm64: bool, place: &Path) -> Option<ModelError> {
+    (arm64 && !place.exists()).then(|| ModelError::Processors { missing: place.to_owned() })
+}
+
 fn element(tensor: &Tensor) -> Result<Element, String> {
     let quantization = || match tensor.quantization_parameters() {
         Some(q) if q.scale > 0.0 && q.scale.is_finite() => {
@@ -360,5 +371,22 @@ fn element(tensor: &Tensor) -> Result<Element, String> {
         DataType::Int8 => Ok(Element::Int8(quantization()?)),
         DataType::UInt8 => Ok(Element::UInt8(quantization()?)),
         other => Err(format!("its tensor {:?} is {other:?}; expected Float32, Int8 or UInt8", tensor.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_processors_are_described_the_machine_is_named_and_not_the_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("cpu");
+        let text = without_processors(true, &missing).unwrap().to_string();
+        assert!(text.contains("cpu, which is not there; mount /sys"), "{text}");
+        assert!(
+            without_processors(true, folder.path()).is_none()
+                && without_processors(false, &missing).is_none()
+        );
     }
 }

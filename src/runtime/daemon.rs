@@ -31,10 +31,11 @@ use crate::vision::{Outcome, Vision};
 const WATCH: Duration = Duration::from_secs(1);
 /// Time between two `health` messages.
 const HEALTH: Duration = Duration::from_secs(60);
-/// What a stop may take to close the open window and to deliver what waits; systemd waits longer.
+/// What a stop may take to deliver what waits, once the open window is closed.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
-/// The part of it in which vision finishes the frame that it is at. Beyond that it hangs, and its window is lost.
-const FINISH_TIMEOUT: Duration = Duration::from_millis(700);
+/// What vision may take before that to finish the frame that it is at and one that waits. Beyond it vision hangs, and its
+/// window is lost. Together they are less than the units' `TimeoutStopSec`.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(7);
 /// What the end of a recording may take to deliver its summaries: nobody waits for it to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a reload waits for the old workers to close the device, which can be opened once, and to drop their models.
@@ -158,7 +159,7 @@ impl<'a> Daemon<'a> {
                 Ok(Event::Outcome(outcome)) => match self.publish_outcome(outcome) {
                     // The reader of standard output has had enough, as `head` has: the end, and no failure.
                     Err(error) if error.is::<ReaderGone>() => {
-                        self.stop(Duration::ZERO);
+                        self.stop(Duration::ZERO, Duration::ZERO);
                         return Ok(Next::Exit);
                     }
                     Err(error) => log::error!("not published: {error:#}"),
@@ -177,9 +178,9 @@ impl<'a> Daemon<'a> {
                             log::info!("configuration reloaded; restarting with it");
                             let keep = self.destination.serves(&new.0);
                             if keep {
-                                self.stop_workers(STOP_TIMEOUT);
+                                self.stop_workers(FINISH_TIMEOUT);
                             } else {
-                                self.stop(STOP_TIMEOUT);
+                                self.stop(FINISH_TIMEOUT, STOP_TIMEOUT);
                             }
                             self.wait_closed();
                             self.session.publisher = keep.then_some(self.destination);
@@ -191,7 +192,7 @@ impl<'a> Daemon<'a> {
                 }
                 Ok(Event::Signal(_)) => {
                     log::info!("stopping on request");
-                    self.stop(STOP_TIMEOUT);
+                    self.stop(FINISH_TIMEOUT, STOP_TIMEOUT);
                     return Ok(Next::Exit);
                 }
                 // Of workers that hung when the configuration before this one was stopped.
@@ -321,18 +322,17 @@ impl<'a> Daemon<'a> {
         self.session.reports.health(status, &self.destination.publisher.counters(), self.clock.as_ref())
     }
 
-    /// Stops the workers, publishes what is left of vision, and closes the publisher.
-    fn stop(&mut self, within: Duration) {
-        let deadline = Instant::now() + within;
-        self.stop_workers(within);
-        self.close(deadline.saturating_duration_since(Instant::now()));
+    /// Stops the workers, publishes what is left of vision, and closes the publisher, each within a time.
+    fn stop(&mut self, finish: Duration, deliver: Duration) {
+        self.stop_workers(finish);
+        self.close(deliver);
     }
 
     /// Stops the workers and publishes what is left of vision, the open window included.
     fn stop_workers(&mut self, within: Duration) {
         self.control.stop.store(true, Ordering::Relaxed);
         self.mailbox.stop();
-        let finish = Instant::now() + FINISH_TIMEOUT.min(within);
+        let finish = Instant::now() + within;
         let mut deferred = Vec::new();
         let ended = loop {
             match self.session.events.recv_timeout(finish.saturating_duration_since(Instant::now())) {

@@ -1,5 +1,6 @@
 //! Face detection.
 
+mod follow;
 pub mod nms;
 mod tiles;
 pub mod yunet;
@@ -9,11 +10,13 @@ use std::path::Path;
 use image::RgbImage;
 use serde::Deserialize;
 
+use follow::FollowingDetector;
 use tiles::Tiles;
 pub use yunet::Yunet;
 
 use crate::inference::ModelError;
 use crate::inference::manifest::{self, Manifest, Task};
+use emotiond_core::Moment;
 use emotiond_core::geometry::Face;
 
 /// Finds faces in a picture.
@@ -23,6 +26,14 @@ pub trait FaceDetector: Send {
     /// # Errors
     /// If the network cannot be run.
     fn detect(&mut self, picture: &RgbImage) -> anyhow::Result<Vec<Face>>;
+
+    /// The same for the next picture of a stream, taken at `at`: where the last one showed faces may be used.
+    ///
+    /// # Errors
+    /// If the network cannot be run.
+    fn follow(&mut self, _at: Moment, picture: &RgbImage) -> anyhow::Result<Vec<Face>> {
+        self.detect(picture)
+    }
 
     /// Says that the next picture does not continue the last one: another photograph, or a camera that was away.
     fn restart(&mut self) {}
@@ -64,17 +75,30 @@ impl CameraRange {
         }
     }
 
-    /// The detector for this range, opened by its manifest's name or path, and its manifest.
+    /// The detector for this range, opened by its manifest's name or path, and the manifests of its networks.
+    ///
+    /// Beside a network for whole pictures there may be one for parts of them, whose manifest has `-part` at the end of
+    /// its name.
     ///
     /// # Errors
     /// See [`open`].
-    pub fn open(self, folder: &Path, name: &str) -> Result<(Box<dyn FaceDetector>, Manifest), ModelError> {
-        let detector = open(folder, &self.manifest(name))?;
-        let manifest = detector.manifest().clone();
-        Ok(match self {
-            Self::Near | Self::Room => (Box::new(detector), manifest),
-            Self::Hall => (Box::new(Tiles::new(detector)), manifest),
-        })
+    pub fn open(
+        self,
+        folder: &Path,
+        name: &str,
+    ) -> Result<(Box<dyn FaceDetector>, Vec<Manifest>), ModelError> {
+        let whole = open(folder, &self.manifest(name))?;
+        let mut manifests = vec![whole.manifest().clone()];
+        if self == Self::Hall {
+            return Ok((Box::new(Tiles::new(whole)), manifests));
+        }
+        let part = format!("{}-part", name.strip_suffix(".toml").unwrap_or(name));
+        if !manifest::locate(folder, &part).exists() {
+            return Ok((Box::new(whole), manifests));
+        }
+        let part = open(folder, &part)?;
+        manifests.push(part.manifest().clone());
+        Ok((Box::new(FollowingDetector::new(whole, part)), manifests))
     }
 }
 

@@ -47,8 +47,8 @@ pub struct Models {
 /// Names the file and the remedy.
 pub fn open(settings: &ModelSettings, policy: &Policy) -> Result<Models, ModelError> {
     let folder = &settings.directory;
-    let (detector, manifest) = settings.range.open(folder, &settings.detector)?;
-    let mut info = vec![describe(&manifest)];
+    let (detector, manifests) = settings.range.open(folder, &settings.detector)?;
+    let mut info: Vec<_> = manifests.iter().map(describe).collect();
     let (mut emotion, mut sequences) = (None, Sequences::default());
     if policy.emotion {
         let mut load = |name: &str| -> Result<Box<dyn EmotionModel>, ModelError> {

@@ -212,7 +212,7 @@ impl Vision {
         self.set_camera(at, if blind { CameraState::Blind } else { CameraState::Ok });
 
         let started = Instant::now();
-        let faces = if blind { Vec::new() } else { self.detector.detect(&self.picture)? };
+        let faces = if blind { Vec::new() } else { self.detector.follow(at, &self.picture)? };
         self.timing.detect.add(started.elapsed());
         let tracks = self.tracker.update(at, &faces);
         self.pass_on();

@@ -31,6 +31,8 @@ pub(super) struct FaceReader {
     started: Instant,
     /// When the frame began.
     begun: Instant,
+    /// What smoothing and the networks that read sequences took in the last frame, after its readings.
+    after: Duration,
 }
 
 impl FaceReader {
@@ -51,6 +53,7 @@ impl FaceReader {
             budget: Budget::new(budget),
             started: now,
             begun: now,
+            after: Duration::ZERO,
         }
     }
 
@@ -95,6 +98,7 @@ impl FaceReader {
             }
         }
         self.read(at, picture, &readable, times)?;
+        let read = Instant::now();
         let mut observed = Vec::with_capacity(faces.len());
         for (face, &track) in faces.iter().zip(tracks) {
             let (mut scores, mut sequences, mut reading) = (None, Vec::new(), Reading::No);
@@ -108,6 +112,7 @@ impl FaceReader {
             }
             observed.push(Observation { track, facing: face.facing(), scores, sequences, reading });
         }
+        self.after = read.elapsed();
         Ok(FrameAnalysis { at, faces: observed, skipped })
     }
 
@@ -118,7 +123,7 @@ impl FaceReader {
         faces: &[(TrackId, Face)],
         times: &mut StageTimes,
     ) -> anyhow::Result<()> {
-        let most = self.budget.readings(self.begun.elapsed());
+        let most = self.budget.readings(self.begun.elapsed() + self.after);
         let Some(model) = &mut self.model else { return Ok(()) };
         let places: Vec<_> = faces.iter().map(|(track, face)| (*track, face.bounds)).collect();
         for pick in self.schedule.choose(at, &places, most) {

@@ -94,6 +94,8 @@ async def shows_what_is_published(page, emotiond):
     happiness = next(bar for bar in bars if bar[0] == "happiness")
     assert len(bars) == 8 and int(happiness[1].split()[0]) > 80 and float(happiness[2][:-1]) > 80, bars
     assert await page.run("document.querySelectorAll('#unit-bars tr').length") == 10
+    happy = """document.querySelector('#sequence-bars tr[data-name="expression happiness"] .value')"""
+    await page.until(f"parseInt({happy}?.textContent) > 50", "what is read over some seconds")
     point = await page.run("""['cx', 'cy'].map(key =>
         +document.querySelector('#circumplex .point').getAttribute(key))""")
     assert point[0] > 30 and point[1] < -20, f"pleasant is right and excited is up: {point}"
@@ -214,6 +216,7 @@ async def a_classroom_is_counted(browser, program, results):
             await page.open(f"{emotiond.url}/")
             await page.until("document.getElementById('people').textContent === '1'", "one person")
             await page.until("document.querySelectorAll('#log li').length > 0", "the event")
+            assert await page.run("document.getElementById('sequences').hidden"), "no network reads sequences"
             await page.run("document.querySelector('details').open = true, true")
             await page.until("document.querySelectorAll('#hour-rows tr').length === 12", "the table")
             text = await page.run("document.getElementById('main').innerText.toLowerCase()")
@@ -237,7 +240,8 @@ async def prove(program, axe, results):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     kiosk = server.server_address[1]
     with tempfile.TemporaryDirectory() as folder:
-        changes = {"http://localhost:8080": f"http://localhost:{kiosk}", "[camera]\n": 'device = "hall"\n[camera]\n'}
+        changes = {"http://localhost:8080": f"http://localhost:{kiosk}", "[camera]\n": 'device = "hall"\n[camera]\n',
+                   "[page]\n": '[models]\nsequences = ["emotiond-temporal"]\n\n[page]\n'}
         emotiond = Emotiond(program, folder, "kiosk", changes)
         try:
             async with aiohttp.ClientSession() as session, Browser(session) as browser:

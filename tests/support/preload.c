@@ -3,6 +3,7 @@
  * The file named in EMOTIOND_FAULT says what is to happen from now on, and is read at every call. It has to be there when
  * the program starts, because the daemon soon gives up opening files of its choice, and to stay the same file:
  *   invoke    TfLiteInterpreterInvoke does not return
+ *   slow      TfLiteInterpreterInvoke takes 0.8 s more
  *   dequeue   the ioctl VIDIOC_DQBUF does not return (the crate v4l makes it by syscall(), not by ioctl())
  *   lie       output tensors of floats are three bytes long, which no array of floats can be
  * What happens is said once on standard error, with the monotonic time in seconds. */
@@ -59,6 +60,10 @@ int TfLiteInterpreterInvoke(void *interpreter)
         real = (int (*)(void *))dlsym(RTLD_NEXT, "TfLiteInterpreterInvoke");
     if (asked("invoke"))
         hang("TfLiteInterpreterInvoke hangs");
+    if (asked("slow")) {
+        say("TfLiteInterpreterInvoke is slow");
+        usleep(800000);
+    }
     return real(interpreter);
 }
 

@@ -105,7 +105,7 @@ impl Budget {
         self.begun = Some((used, Duration::ZERO));
     }
 
-    /// How many faces may be read in the frame that has begun, and has found its faces in `wall`: one at least.
+    /// How many faces may be read in the frame that has begun: one at least. `wall` is what it takes without them.
     #[must_use]
     pub fn readings(&mut self, wall: Duration) -> usize {
         self.frame_wall.add(wall.as_secs_f64());

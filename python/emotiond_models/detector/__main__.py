@@ -52,15 +52,18 @@ def export(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     from .evaluate import HEADER, Sets, figures, line, point_errors, references
-    from .runtime import Detector, Float
+    from .runtime import Detector, Float, Sure
 
-    detectors = {"int8": Detector(args.model)}
+    whole, part = Detector(args.model), args.model.with_stem(f"{args.model.stem}-part")
+    detectors: dict = {"int8": whole}
+    if part.exists():
+        detectors["int8, sure"] = Sure(whole, Detector(part))
     if args.float:
         from .network import read_onnx
         from .train import restore
 
         net = read_onnx(args.float) if args.float.suffix == ".onnx" else restore(args.float)[0]
-        detectors["float"] = Float(net, detectors["int8"].width, detectors["int8"].height)
+        detectors["float"] = Float(net, whole.width, whole.height)
     pictures = Sets(args.data, args.clip or args.data / "clips/no_face.mp4")
     print(HEADER)
     for name, detector in detectors.items():

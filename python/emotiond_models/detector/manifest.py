@@ -7,9 +7,11 @@ from ..flatbuffer import resized
 
 WIDTH, HEIGHT = 256, 192
 NEAR = 192, 160  # of `camera.range = "near"`: the same weights, two thirds of the cost
+PART = 96, 96  # of what is around a face that was found: the same weights, a fifth of the cost
 NAME = "emotiond-face"
 FILE = f"{NAME}.tflite"
 MIN_SCORE = 0.5  # models/emotiond-face.md has the figures for others
+PART_SCORE = 0.3  # of a part: it is looked at because there is, or was, a face
 
 TEXT = """\
 # Faces in a whole picture, from about 15 pixels of the network's input to larger than the picture{what}; models/emotiond-face.md.
@@ -40,12 +42,16 @@ overlap = 0.3
 
 
 def save(models: Path, content: bytes, min_score: float = MIN_SCORE) -> None:
-    """The file and the one for near faces, each with its manifest."""
-    for name, (width, height), what in ((NAME, (WIDTH, HEIGHT), ""), (f"{NAME}-near", NEAR, ", for near faces")):
+    """The file, the one for near faces and the one for parts of a picture, each with its manifest."""
+    for name, (width, height), what, score in (
+        (NAME, (WIDTH, HEIGHT), "", min_score),
+        (f"{NAME}-near", NEAR, ", for near faces", min_score),
+        (f"{NAME}-part", PART, ", for a part of it around one", PART_SCORE),
+    ):
         made = resized(content, (WIDTH, HEIGHT), (width, height)) if what else content
         digest = hashlib.sha256(made).hexdigest()
         (models / f"{name}.tflite").write_bytes(made)
         text = TEXT.format(name=name, what=what, file=f"{name}.tflite", sha256=digest, width=width, height=height,
-                           min_score=min_score)
+                           min_score=score)
         (models / f"{name}.toml").write_text(text)
         print(f"{models / name}.tflite: {len(made)} bytes, SHA-256 {digest}")

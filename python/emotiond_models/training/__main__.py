@@ -16,6 +16,7 @@ def main() -> None:
         ("export", "write the float TensorFlow Lite files and how well the action units agree with their teacher"),
         ("quantize", "write the int8 file and its manifest"),
         ("units", "fit the action-unit head of the int8 file, which changes nothing else in it, and measure it"),
+        ("contempt", "fit the contempt row of the int8 file, which changes nothing else in it"),
         ("evaluate", "measure one manifest's model"),
         ("scenes", "score what `emotiond analyze --json` printed for the labelled scenes"),
         ("compare", "measure ours and the peers, write the card's tables and figures"),
@@ -23,7 +24,7 @@ def main() -> None:
         step = steps.add_parser(name, help=about, description=about)
         step.add_argument("--data", type=Path, help="folder with ferplus.npz, expw_faces.tar, expw_scenes.tar, teacher/")
         step.add_argument("--work", type=Path, required=name != "scenes", help="folder for everything made on the way")
-        if name in ("quantize", "units", "compare"):
+        if name in ("quantize", "units", "contempt", "compare"):
             step.add_argument("--models", type=Path, required=True, help="folder of the int8 model and the figures")
         if name == "train":
             step.add_argument("--epochs", type=float, default=8.0)
@@ -54,7 +55,7 @@ def main() -> None:
         if name == "compare":
             step.add_argument("--reference", type=Path, help="a TensorFlow Lite file of EfficientNet-B0 at 224 px, to time")
     given = parser.parse_args()
-    if given.step not in ("train", "label", "narrow", "export", "units") and given.data is None:
+    if given.step not in ("train", "label", "narrow", "export", "units", "contempt") and given.data is None:
         parser.error(f"{given.step} needs --data")
     if given.step == "train" and not 0 <= given.taught <= 1:
         parser.error(f"--taught is a share from 0 to 1, not {given.taught}")
@@ -81,6 +82,8 @@ def main() -> None:
         do.quantized(given.data, given.work, given.models)
     elif given.step == "units":
         do.read_units(given.work, given.models)
+    elif given.step == "contempt":
+        do.tell_contempt(given.work, given.models)
     elif given.step == "evaluate":
         print(json.dumps(do.evaluate(given.data, given.work, given.model, given.sets, given.both_ways), indent=1))
     elif given.step == "scenes":

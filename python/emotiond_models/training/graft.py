@@ -1,4 +1,5 @@
-"""Puts another action-unit head into a finished int8 file; every other byte of its weights stays as it is.
+"""Puts another action-unit head, or one other row of the expressions' layer, into a finished int8 file; every other byte
+of its weights stays as it is.
 
 The old head is the dense layer that makes the action units' output. In its place come a 1 x 1 convolution with ReLU6,
 which reads the map below the last strided depthwise convolution, and a dense layer of all its values; between them they
@@ -11,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..flatbuffer import kind_of, new_operator, packed, read_model
-from .contract import UNITS
+from .contract import LABELS, UNITS
 
 STEPS = 127  # of int8 weights, either side of zero
 TOP = 6.0  # of ReLU6
@@ -98,4 +99,30 @@ def graft(content: bytes, head: dict[str, np.ndarray], logits: tuple[float, floa
     for i, tensor in enumerate(tensors):
         if i not in used and tensor.buffer:
             model.buffers[tensor.buffer].data = None  # the old head's weights
+    return packed(model)
+
+
+def regraft_row(content: bytes, row: int, weight: np.ndarray, bias: float) -> bytes:
+    """The file whose dense layer of the expressions has this weight `[channels]` and bias in one of its rows.
+
+    Raises `ValueError` if the file has no such layer, or one of another width.
+    """
+    model = read_model(content)
+    tensors = model.subgraphs[0].tensors
+    dense = [o for o in model.subgraphs[0].operators if kind_of(model, o) == OPERATOR.FULLY_CONNECTED
+             and tensors[o.outputs[0]].shape[-1] == len(LABELS)]
+    if len(dense) != 1 or tuple(tensors[dense[0].inputs[1]].shape) != (len(LABELS), len(weight)):
+        raise ValueError(f"{len(dense)} dense layers of {len(LABELS)} outputs, or none that reads {len(weight)} values: "
+                         "not an int8 file of this package")
+    source, *stored = (tensors[i] for i in dense[0].inputs)
+    step = float(source.quantization.scale[0])
+    scale = max(float(np.abs(weight).max()), 1e-9) / STEPS
+    for tensor, values, one in ((stored[0], np.round(weight / scale), scale), (stored[1], [round(bias / (scale * step))], scale * step)):
+        whole = np.int8 if tensor.type == schema.TensorType.INT8 else np.int32
+        buffer = model.buffers[tensor.buffer]
+        kept = np.frombuffer(bytes(buffer.data), whole).reshape(len(LABELS), -1).copy()
+        kept[row] = np.asarray(values).astype(whole)
+        buffer.data = np.frombuffer(kept.tobytes(), np.uint8)
+        tensor.quantization.scale = np.array(tensor.quantization.scale, np.float32)
+        tensor.quantization.scale[row] = one
     return packed(model)

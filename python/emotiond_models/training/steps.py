@@ -12,12 +12,12 @@ from ..c_library import CRunner, interleaved_times
 from ..flatbuffer import layers
 from ..quantization import export_float, over_whole_range, quantize
 from ..runtime import PythonRunner
-from . import calibration, data, description, ensemble, evaluation, narrow, peers, teacher, unit_head, units
+from . import calibration, contempt, data, description, ensemble, evaluation, narrow, peers, teacher, unit_head, units
 from .augment import centre
 from .contract import LABELS, UNITS
 from .export import ForExport
 from .faces import load
-from .graft import graft
+from .graft import graft, regraft_row
 from .model import Model, to_tensor
 from .network import EmotionNet, folded, read_tfjs
 from .rounding import learn_rounding
@@ -25,7 +25,7 @@ from .sources import c_library, member
 from .start import SAFE_LOAD, Exported, pretrained, trained
 from .train import KEPT_BACK, SIZE, FaceSet, Recipe, Trainer
 
-NAME, VERSION = "emotiond-mtl", "1.2.0"
+NAME, VERSION = "emotiond-mtl", "1.3.0"
 AS_USED = f"{NAME} int8, both ways"
 TASK = "teacher/face_landmarker_v2_with_blendshapes.task"
 TAUGHT = (16000, 1000)  # faces of each set that the teacher looks at: training, held out
@@ -170,6 +170,21 @@ def read_units(work: Path, models: Path) -> None:
     (work / "units.json").write_text(json.dumps(found, indent=1))
     for looks, each in found.items():
         print(f"{looks}: mean AUC {np.mean([unit['auc'] for unit in each.values()]):.4f}")
+
+
+def tell_contempt(work: Path, models: Path) -> None:
+    """Fit the row of contempt on the finished int8 file in `models` and put it in there.
+
+    The other rows, the action units, temperature and prior stay as they are.
+    """
+    torch.set_num_threads(1)
+    path, sets = models / f"{NAME}.tflite", _face_sets(work)
+    given = Model(path.with_suffix(".toml"))
+    size, expression = given.size, given.heads["expression"]
+    net, _ = _finished(path, work, sets)
+    row = contempt.fitted(contempt.seen(folded(net).to(memory_format=torch.channels_last), sets, size))
+    path.write_bytes(regraft_row(path.read_bytes(), contempt.CONTEMPT, *row))
+    _describe(path, size, expression["temperature"], np.array(expression["prior"]))
 
 
 def _describe(path: Path, size: int, temperature: float = 1.0, prior: np.ndarray | None = None) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("ai_edge_litert")
 
 from emotiond_models.detector import golden, sets  # noqa: E402
 from emotiond_models.detector.decode import STRIDES  # noqa: E402
-from emotiond_models.detector.runtime import Detector  # noqa: E402
+from emotiond_models.detector.manifest import PART_SCORE  # noqa: E402
+from emotiond_models.detector.runtime import Detector, Sure, around  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 MANIFEST = tomllib.loads((ROOT / "models/emotiond-face.toml").read_text())
@@ -47,3 +49,26 @@ def test_the_photo_holds_the_face_that_the_program_expects(detector):
 def test_lettering_is_nobody(detector):
     for seed in range(1, 41):
         assert detector.detect(sets.lettering(seed)) == []
+
+
+def test_a_ring_beside_a_face_is_no_face_at_a_closer_look(detector):
+    manifest = tomllib.loads((ROOT / "models/emotiond-face-part.toml").read_text())
+    content = (ROOT / "models" / manifest["file"]).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == manifest["sha256"]
+    assert manifest["detector"]["min_score"] == PART_SCORE
+    sure = Sure(detector, Detector(content))
+    face = Image.open(ROOT / "tests/data/astronaut.png").convert("RGB").crop((120, 20, 340, 240)).resize((150, 150))
+    mistaken = 0
+    for seed in range(1, 41):
+        picture = Image.fromarray(sets.lettering(seed))
+        picture.paste(face, (min(490, picture.width - 150), min(210, picture.height - 150)))
+        picture = np.asarray(picture)
+        mistaken += len(detector.detect(picture)) > 1
+        assert len(sure.detect(picture)) == 1, seed
+    assert mistaken > 0, "nothing is asked of the closer look"
+
+
+def test_a_part_lies_in_the_picture_with_the_face_in_it():
+    assert around((200, 100, 40, 50), 640, 480) == (165, 70, 110, 110)
+    assert around((-10, 460, 40, 50), 640, 480) == (0, 370, 110, 110)
+    assert around((0, 0, 400, 400), 640, 480) == (0, 0, 640, 480)

@@ -12,6 +12,9 @@ pub type Part = (u32, u32, u32, u32);
 
 /// Values of a line are blended in registers of this many; a multiple of any vector's length.
 const LANES: usize = 64;
+/// Rows that are made at once. Columns are then blended side by side in vectors, and a vector unit of Arm's takes four
+/// rows apart and puts them together while it loads and stores.
+const ROWS: usize = 4;
 /// What the weights of rows and of columns add up to. A blended row stays within sixteen bits, a pixel within thirty-two.
 const ROW_ONE: u16 = 1 << 8;
 const COLUMN_ONE: u16 = 1 << 15;
@@ -65,12 +68,18 @@ impl Taps {
     }
 }
 
-/// Scales parts of pictures, and keeps its tables and its line for the next.
+/// The same value of [`ROWS`] rows.
+type Side<T> = [T; ROWS];
+
+/// Scales parts of pictures, and keeps its tables and its lines for the next.
 #[derive(Debug, Default)]
 pub struct Scaler {
     rows: Taps,
     columns: Taps,
-    line: Vec<u16>,
+    lines: Side<Vec<u16>>,
+    sides: Vec<Side<u16>>,
+    scaled: Vec<Side<u8>>,
+    done: Side<Vec<u8>>,
 }
 
 impl Scaler {
@@ -86,20 +95,44 @@ impl Scaler {
         );
         self.rows.set(height, to.3, ROW_ONE);
         self.columns.set(width, to.2, COLUMN_ONE);
-        let whole = picture.width() as usize * 3;
-        let used = width as usize * 3;
-        // One value more: a pixel is read as four values.
-        self.line.resize(used + 1, 0);
+        let Self { rows, columns, lines, sides, scaled, done } = self;
+        let (whole, used) = (picture.width() as usize * 3, width as usize * 3);
+        lines.iter_mut().for_each(|line| line.resize(used, 0));
+        sides.resize(used, Side::default());
+        scaled.resize(to.2 as usize * 3, Side::default());
+        done.iter_mut().for_each(|row| row.resize(scaled.len(), 0));
         let source = &picture.as_raw()[top as usize * whole + left as usize * 3..];
-        let rows = pixels.chunks_mut(stride).skip(to.1 as usize).take(to.3 as usize);
-        for ((row, first), weights) in
-            rows.zip(&self.rows.first).zip(self.rows.weights.chunks_exact(self.rows.count))
-        {
-            blend_rows(&source[first * whole..], whole, weights, &mut self.line[..used]);
-            let row = &mut row[to.0 as usize * 3..][..to.2 as usize * 3];
-            blend_columns(&self.line, &self.columns, row);
+        let mut targets = pixels.chunks_mut(stride).skip(to.1 as usize).take(to.3 as usize);
+        for (firsts, weights) in rows.first.chunks(ROWS).zip(rows.weights.chunks(rows.count * ROWS)) {
+            let weights = weights.chunks_exact(rows.count);
+            for ((line, first), weights) in lines.iter_mut().zip(firsts).zip(weights) {
+                blend_rows(&source[first * whole..], whole, weights, line);
+            }
+            put_together(lines, sides);
+            blend_columns(sides, columns, scaled);
+            take_apart(scaled, done);
+            for (row, done) in targets.by_ref().take(firsts.len()).zip(&*done) {
+                row[to.0 as usize * 3..][..done.len()].copy_from_slice(done);
+            }
         }
-        wipe(bytemuck::cast_slice_mut(&mut self.line));
+        lines.iter_mut().for_each(|line| wipe(bytemuck::cast_slice_mut(line)));
+        wipe(bytemuck::cast_slice_mut(sides));
+        wipe(bytemuck::cast_slice_mut(scaled));
+        done.iter_mut().for_each(|row| wipe(row));
+    }
+}
+
+/// The values of all lines, side by side.
+fn put_together([a, b, c, d]: &Side<Vec<u16>>, sides: &mut [Side<u16>]) {
+    for ((((side, a), b), c), d) in sides.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *side = [*a, *b, *c, *d];
+    }
+}
+
+/// What [`put_together`] has put together, of pixels.
+fn take_apart(sides: &[Side<u8>], [a, b, c, d]: &mut Side<Vec<u8>>) {
+    for ((((side, a), b), c), d) in sides.iter().zip(a).zip(b).zip(c).zip(d) {
+        [*a, *b, *c, *d] = *side;
     }
 }
 
@@ -127,15 +160,14 @@ fn blend_rows(rows: &[u8], stride: usize, weights: &[u16], line: &mut [u16]) {
     }
 }
 
-/// The pixels of a row, from a line of blended rows.
-fn blend_columns(line: &[u16], columns: &Taps, row: &mut [u8]) {
-    let (pixels, _) = row.as_chunks_mut::<3>();
+/// The pixels of all rows, from their blended lines.
+fn blend_columns(sides: &[Side<u16>], columns: &Taps, scaled: &mut [Side<u8>]) {
+    let (pixels, _) = scaled.as_flattened_mut().as_chunks_mut::<{ 3 * ROWS }>();
+    let (sides, _) = sides.as_flattened().as_chunks::<{ 3 * ROWS }>();
     let weights = columns.weights.chunks_exact(columns.count);
     for ((pixel, first), weights) in pixels.iter_mut().zip(&columns.first).zip(weights) {
-        let values = &line[first * 3..(first + columns.count) * 3 + 1];
-        let mut sums = [1 << (SHIFT - 1); 4];
-        // Four values, of which the fourth is the next pixel's red: so that they fit a vector.
-        for (weight, values) in weights.iter().zip(values.windows(4).step_by(3)) {
+        let mut sums = [1 << (SHIFT - 1); 3 * ROWS];
+        for (weight, values) in weights.iter().zip(&sides[*first..*first + columns.count]) {
             for (sum, value) in sums.iter_mut().zip(values) {
                 *sum += u32::from(*value) * u32::from(*weight);
             }

@@ -87,7 +87,10 @@ fn only_the_target_part_is_written_and_nothing_of_the_picture_stays_behind() {
         let inside = (3..12).contains(&(index % 20)) && (4..10).contains(&(index / 20));
         assert!(pixel.iter().all(|value| *value == if inside { 200 } else { 7 }), "pixel {index}: {pixel:?}");
     }
-    assert!(scaler.line.iter().all(|value| *value == 0));
+    let Scaler { lines, sides, scaled, done, .. } = &scaler;
+    assert!(!lines[0].is_empty() && !sides.is_empty() && !scaled.is_empty() && !done[0].is_empty());
+    assert!(lines.iter().flatten().chain(sides.as_flattened()).all(|value| *value == 0));
+    assert!(done.iter().flatten().chain(scaled.as_flattened()).all(|value| *value == 0));
 }
 
 #[test]

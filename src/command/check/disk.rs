@@ -13,6 +13,8 @@ use crate::publish::settings::{Broker, DurableSettings, MqttSettings};
 const SUMMARY: u64 = 1200;
 /// Where the unit keeps state. Without the unit's `$STATE_DIRECTORY` a `check` by hand would not see it.
 const OF_THE_UNIT: &str = "/var/lib/emotiond";
+/// Where the unit is, if it is installed.
+const UNITS: [&str; 2] = ["/usr/lib/systemd/system/emotiond.service", "/etc/systemd/system/emotiond.service"];
 
 /// Tries where summaries are kept while the broker is unreachable.
 pub fn disk(settings: &MqttSettings) -> Finding {
@@ -21,7 +23,7 @@ pub fn disk(settings: &MqttSettings) -> Finding {
         None if settings.broker == Broker::Embedded => {
             Finding::ok("state", "nothing to keep: the embedded broker is always there")
         }
-        None => unset(Path::new(OF_THE_UNIT)),
+        None => unset(Path::new(OF_THE_UNIT), UNITS.iter().any(|unit| Path::new(unit).is_file())),
     }
 }
 
@@ -63,13 +65,16 @@ fn kept(durable: &DurableSettings) -> Finding {
 }
 
 /// No folder is configured, and systemd's is not known to a program that systemd has not started.
-fn unset(of_the_unit: &Path) -> Finding {
+fn unset(of_the_unit: &Path, installed: bool) -> Finding {
+    let on = |folder: &Path| Volume::of(folder).map_or_else(String::new, |volume| format!(", {volume}"));
+    let shown = of_the_unit.display();
     if of_the_unit.is_dir() {
-        let volume = Volume::of(of_the_unit).map_or_else(String::new, |volume| format!(", {volume}"));
-        return Finding::ok(
-            "state",
-            format!("under its unit the daemon keeps it in {}{volume}", of_the_unit.display()),
-        );
+        let detail = format!("under its unit the daemon keeps it in {shown}{}", on(of_the_unit));
+        return Finding::ok("state", detail);
+    }
+    if installed {
+        let volume = of_the_unit.parent().map_or_else(String::new, on);
+        return Finding::ok("state", format!("systemd makes {shown} when it starts the unit{volume}"));
     }
     Finding::warning(
         "state",
@@ -158,8 +163,17 @@ mod tests {
         fs::write(folder.path().join("file"), "").unwrap();
         let bad = of(folder.path().join("file"), 10);
         assert!(bad.verdict == Verdict::Failed && bad.remedy.is_some(), "{bad:?}");
-        assert_eq!(unset(Path::new("/nonexistent")).verdict, Verdict::Warning);
-        assert_eq!(unset(folder.path()).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_folder_that_the_unit_makes_at_its_first_start_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let absent = folder.path().join("emotiond");
+        assert_eq!(unset(&absent, false).verdict, Verdict::Warning);
+        assert_eq!(unset(folder.path(), false).verdict, Verdict::Ok);
+        let first = unset(&absent, true);
+        assert!(first.verdict == Verdict::Ok && first.remedy.is_none(), "{first:?}");
+        assert!(first.detail.contains("systemd makes") && first.detail.contains("free on"), "{first:?}");
     }
 
     #[test]

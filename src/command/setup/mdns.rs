@@ -17,6 +17,8 @@ const SERVICES: [(&str, bool); 2] = [("_mqtt._tcp.local", false), ("_secure-mqtt
 const MOST_BROKERS: usize = 8;
 const MOST_ANSWERS: usize = 64;
 const MOST_RECORDS: usize = 64;
+/// The most addresses of this machine that it is asked from: each takes a thread.
+const MOST_ADDRESSES: usize = 16;
 /// The longest name in letters, and the most jumps within one.
 const LONGEST: usize = 255;
 const MOST_JUMPS: usize = 16;
@@ -44,17 +46,44 @@ struct Known {
     addresses: BTreeMap<String, Ipv4Addr>,
 }
 
-/// Asks `group` and collects what is answered within a time. Where there is no network, nobody answers.
-pub fn brokers(group: SocketAddr, within: Duration) -> Vec<AnnouncedBroker> {
-    let mut known = Known::default();
-    if let Err(error) = ask(group, within, &mut known) {
-        log::debug!("no answer by multicast DNS: {error}");
-    }
-    known.brokers(|host| (host, 1883).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()))
+/// Asks `group` from each of these addresses at once and collects what is answered within a time. A question from an
+/// address goes out to its network, whatever the routes say; without one, only where the default route leads.
+pub fn brokers(group: SocketAddr, from: &[Ipv4Addr], within: Duration) -> Vec<AnnouncedBroker> {
+    let resolves = |host: &str| (host, 1883).to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
+    let asked = |address| {
+        let mut known = Known::default();
+        if let Err(error) = ask(group, address, within, &mut known) {
+            log::debug!("no answer by multicast DNS to {address}: {error}");
+        }
+        known.brokers(resolves)
+    };
+    let found: BTreeSet<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = from.iter().map(|address| scope.spawn(|| asked(*address))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    });
+    found.into_iter().take(MOST_BROKERS).collect()
 }
 
-fn ask(group: SocketAddr, within: Duration, known: &mut Known) -> std::io::Result<()> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+/// The addresses of this machine from which its networks are asked: those that are not the loopback's, or that one if
+/// there are no others, or any if the system does not say.
+pub fn addresses() -> Vec<Ipv4Addr> {
+    addresses_in(&std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default())
+}
+
+fn addresses_in(trie: &str) -> Vec<Ipv4Addr> {
+    // An address, and on the next line what it is.
+    let lines = trie.lines().zip(trie.lines().skip(1)).filter(|(_, kind)| kind.trim() == "/32 host LOCAL");
+    let local = lines.filter_map(|(address, _)| address.trim().strip_prefix("|-- ")?.parse().ok());
+    let (loopback, others): (BTreeSet<Ipv4Addr>, BTreeSet<_>) = local.partition(Ipv4Addr::is_loopback);
+    let chosen = if others.is_empty() { loopback } else { others };
+    if chosen.is_empty() {
+        return vec![Ipv4Addr::UNSPECIFIED];
+    }
+    chosen.into_iter().take(MOST_ADDRESSES).collect()
+}
+
+fn ask(group: SocketAddr, from: Ipv4Addr, within: Duration, known: &mut Known) -> std::io::Result<()> {
+    let socket = UdpSocket::bind((from, 0))?;
     let id = fastrand::u16(..);
     for (service, _) in SERVICES {
         socket.send_to(&question(id, service, PTR), group)?;
@@ -272,6 +301,20 @@ mod tests {
     }
 
     #[test]
+    fn every_network_of_the_machine_is_asked() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     \
+                    |-- 10.0.0.2\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\n";
+        let loopback =
+            "     |-- 127.0.0.0\n        /8 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n";
+        let both =
+            format!("{trie}{loopback}Local:\n{loopback}     |-- 192.0.2.1\n        /32 host LOCAL\n{trie}");
+        assert_eq!(addresses_in(&both), [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(192, 0, 2, 1)]);
+        assert_eq!(addresses_in(loopback), [Ipv4Addr::LOCALHOST]);
+        assert_eq!(addresses_in("?"), [Ipv4Addr::UNSPECIFIED]);
+        assert!(addresses().len() <= MOST_ADDRESSES && !addresses().is_empty());
+    }
+
+    #[test]
     fn a_responder_is_asked_and_heard() {
         let responder = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = responder.local_addr().unwrap();
@@ -295,7 +338,7 @@ mod tests {
             }
             asked
         });
-        let found = brokers(address, Duration::from_secs(2));
+        let found = brokers(address, &[Ipv4Addr::LOCALHOST], Duration::from_secs(2));
         assert_eq!(found, [AnnouncedBroker { url: "mqtt://localhost:1883".to_owned() }]);
         assert_eq!(
             thread.join().unwrap(),

@@ -56,7 +56,11 @@ pub fn ask<R: BufRead, W: Write>(
     };
     let broker = match &arguments.broker {
         Some(broker) => given("--broker", broker, answers::broker)?,
-        None => chosen(dialog, "broker", &brokers(arguments.yes, announced), arguments.yes, answers::broker)?,
+        None => {
+            let here = broker_here(Path::new("/proc"), answers_here);
+            let offers = brokers(here, arguments.yes, announced);
+            chosen(dialog, "broker", &offers, arguments.yes, answers::broker)?
+        }
     };
     let host = host_name();
     let name = match &arguments.name {
@@ -135,17 +139,16 @@ fn cameras(list: &CameraList) -> Vec<Offer> {
     offers
 }
 
-/// Brokers: Mosquitto on this machine, those that announce themselves, the one inside emotiond. Where nobody looks at
-/// the list, no stranger's announcement is believed.
-fn brokers(unattended: bool, announced: impl FnOnce() -> Vec<String>) -> Vec<Offer> {
+/// Brokers: one on this machine, those that announce themselves, the one inside emotiond. Where nobody looks at the list,
+/// no stranger's announcement is believed.
+fn brokers(here: Option<&str>, unattended: bool, announced: impl FnOnce() -> Vec<String>) -> Vec<Offer> {
+    let of_this_machine = "mqtt://127.0.0.1:1883";
     let mut offers = Vec::new();
-    if mosquitto_runs(Path::new("/proc")) && answers_here() {
-        let about = "Mosquitto on this machine".to_owned();
-        offers.push(Offer { value: "mqtt://127.0.0.1:1883".to_owned(), about });
-    }
+    offers.extend(here.map(|about| Offer { value: of_this_machine.to_owned(), about: about.to_owned() }));
     if !unattended {
         let about = "announces itself on the network, which anybody there can";
-        offers.extend(announced().into_iter().map(|value| Offer { value, about: about.to_owned() }));
+        let others = announced().into_iter().filter(|value| here.is_none() || value != of_this_machine);
+        offers.extend(others.map(|value| Offer { value, about: about.to_owned() }));
     }
     offers.push(Offer {
         value: "embedded".to_owned(),
@@ -155,7 +158,7 @@ fn brokers(unattended: bool, announced: impl FnOnce() -> Vec<String>) -> Vec<Off
 }
 
 fn announced() -> Vec<String> {
-    mdns::brokers(mdns::GROUP, LISTEN).into_iter().map(|broker| broker.url).collect()
+    mdns::brokers(mdns::GROUP, &mdns::addresses(), LISTEN).into_iter().map(|broker| broker.url).collect()
 }
 
 fn answers_here() -> bool {
@@ -163,11 +166,24 @@ fn answers_here() -> bool {
     TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_ok()
 }
 
-fn mosquitto_runs(proc: &Path) -> bool {
+/// What answers on the port of MQTT of this machine, if anything does. The broker inside an emotiond that runs is offered as
+/// what it is.
+fn broker_here(proc: &Path, answers: impl FnOnce() -> bool) -> Option<&'static str> {
     let processes = std::fs::read_dir(proc).into_iter().flatten().flatten();
-    processes
+    let own = std::process::id().to_string();
+    let names: Vec<_> = processes
+        .filter(|entry| entry.file_name() != *own)
         .filter_map(|entry| std::fs::read_to_string(entry.path().join("comm")).ok())
-        .any(|name| name.trim() == "mosquitto")
+        .collect();
+    let runs = |program| names.iter().any(|name| name.trim() == program);
+    let about = if runs("mosquitto") {
+        "Mosquitto on this machine"
+    } else if runs("emotiond") {
+        return None;
+    } else {
+        "a broker on this machine"
+    };
+    answers().then_some(about)
 }
 
 /// The host name, as far as it can be a device's.
@@ -207,7 +223,7 @@ mod tests {
     fn where_nobody_looks_at_the_list_nobody_is_listened_to() {
         let stranger = "mqtt://192.0.2.66:1883";
         let offered = |unattended| {
-            let offers = brokers(unattended, || vec![stranger.to_owned()]);
+            let offers = brokers(None, unattended, || vec![stranger.to_owned()]);
             offers.into_iter().map(|offer| offer.value).collect::<Vec<_>>()
         };
         assert!(offered(false).iter().any(|value| value == stranger));
@@ -251,13 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn a_mosquitto_is_known_by_its_process() {
+    fn a_broker_on_this_machine_is_offered_first_and_once() {
         let proc = tempfile::tempdir().unwrap();
+        let own = proc.path().join(std::process::id().to_string());
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("comm"), "emotiond\n").unwrap();
         std::fs::create_dir(proc.path().join("7")).unwrap();
-        std::fs::write(proc.path().join("7/comm"), "bash\n").unwrap();
-        assert!(!mosquitto_runs(proc.path()));
-        std::fs::write(proc.path().join("7/comm"), "mosquitto\n").unwrap();
-        assert!(mosquitto_runs(proc.path()));
+        let with = |program: &str, answers| {
+            std::fs::write(proc.path().join("7/comm"), format!("{program}\n")).unwrap();
+            broker_here(proc.path(), || answers)
+        };
+        assert_eq!(with("mosquitto", true), Some("Mosquitto on this machine"));
+        assert_eq!(with("beam.smp", true), Some("a broker on this machine"));
+        assert_eq!(with("mosquitto", false), None);
+        assert_eq!(with("emotiond", true), None);
+        let heard = || vec!["mqtt://127.0.0.1:1883".to_owned(), "mqtt://broker.local:1883".to_owned()];
+        let values: Vec<_> =
+            brokers(Some("here"), false, heard).into_iter().map(|offer| offer.value).collect();
+        assert_eq!(values, ["mqtt://127.0.0.1:1883", "mqtt://broker.local:1883", "embedded"]);
         assert!(host_name().parse::<emotiond_core::report::payload::DeviceName>().is_ok());
     }
 }

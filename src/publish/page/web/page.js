@@ -73,6 +73,12 @@ function labels() {
   return { expressions, units };
 }
 
+/** Network and label of what is read over some seconds of a face. */
+function sequences() {
+  return Object.entries(info?.capabilities.sequences ?? {})
+    .flatMap(([head, labels]) => labels.map((label) => [head, label]));
+}
+
 function showInfo(message) {
   info = message;
   document.title = `${info.device} – emotiond`;
@@ -86,6 +92,7 @@ function showInfo(message) {
   document.body.classList.toggle("no-emotion", expressions.length === 0 && !scores);
   document.body.classList.toggle("no-facing", !info.privacy.facing);
   at("units").hidden = labels().units.length === 0;
+  at("sequences").hidden = sequences().length === 0;
   at("triggers").hidden = info.triggers.length === 0;
   at("triggers").replaceChildren(...info.triggers.map((name) => {
     const item = document.createElement("li");
@@ -119,6 +126,9 @@ function showSummary() {
   const unit = (name) => [name, summary?.action_units?.[name], NAMES[name] ? `${name} ${NAMES[name]}` : name];
   bars("unit-bars", units.map(unit), (value) => value.toFixed(2));
   text("units-why", why);
+  const over = ([head, label]) => [`${head} ${label}`, summary?.sequences?.[head]?.[label], `${head}: ${label}`];
+  bars("sequence-bars", sequences().map(over), percent);
+  text("sequences-why", why || (summary && !summary.sequences ? "No face has been there for long enough." : ""));
   const { valence, arousal } = summary ?? {};
   text("mood-text", valence && arousal
     ? `valence ${signed(valence.mean)} (unpleasant to pleasant), arousal ${signed(arousal.mean)} (calm to excited)`
