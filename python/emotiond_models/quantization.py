@@ -66,6 +66,10 @@ def quantize_as(float_path: Path, ranges: dict[str, tuple[float, float]], floati
         manager.add_quantization_config(
             f"^({'|'.join(floating)});?$", every, algorithm_key=recipe_manager.AlgorithmName.NO_QUANTIZE
         )
+        # Outputs that a float operator makes are float; there is no word for a single one of them.
+        manager.add_quantization_config(
+            ".*", TFLOperationName.OUTPUT, algorithm_key=recipe_manager.AlgorithmName.NO_QUANTIZE
+        )
     worker = quantizer.Quantizer(str(float_path))
     worker.load_quantization_recipe(manager.get_quantization_recipe())
     given = {name: {"min": np.float32(low), "max": np.float32(high)} for name, (low, high) in ranges.items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import compare
 from .graph import OP, WEIGHED, Graph
-from .simulated import FLOAT_KINDS, Plan, Simulated, observed, on_grid, source
+from .simulated import FLOAT_KINDS, Plan, Simulated, answering, observed, on_grid, source
 
 log = logging.getLogger("convert")
 
@@ -54,7 +54,8 @@ def nearness(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
 def choose(graph: Graph, setting: Tensor, trial: Tensor) -> Chosen:
     """The plan, from pictures that set the ranges and others that it is tried on; both N×height×width×channels."""
     expected = answers(graph.run, trial, graph.together)
-    always = slow_in_int8(graph) | norms(graph)
+    # The last layer costs next to nothing, and one picture with extreme answers would make those of all others coarse.
+    always = slow_in_int8(graph) | norms(graph) | answering(graph)
     tried: list[tuple[str, float]] = []
 
     def near(plan: Plan, what: str) -> float:

@@ -16,7 +16,6 @@ FLOAT_KINDS = frozenset((OP.PRELU, OP.RELU, OP.HARD_SWISH, OP.MAXIMUM, OP.SOFTMA
                          OP.BATCH_MATMUL))
 _FIXED = {OP.LOGISTIC: (0.0, 255 / 256), OP.SOFTMAX: (0.0, 255 / 256)}  # the range of these is the kernels' own
 _TRIED = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
-_ROOM = 1.2  # of the outputs' range, beyond what the pictures gave
 _KEPT = 2048  # values of a tensor and picture that are kept to choose its range by
 
 
@@ -39,6 +38,20 @@ def source(graph: Graph, tensor: int) -> int:
     while tensor in made_by and made_by[tensor].kind in _MOVING:
         tensor = made_by[tensor].inputs[0]
     return tensor
+
+
+def answering(graph: Graph) -> set[int]:
+    """The steps that make the outputs, and those that move them."""
+    made_by = {step.output: at for at, step in enumerate(graph.steps)}
+    found = set()
+    for tensor in graph.outputs:
+        while tensor in made_by and made_by[tensor] not in found:
+            found.add(made_by[tensor])
+            step = graph.steps[made_by[tensor]]
+            if step.kind not in _MOVING:
+                break
+            tensor = step.inputs[0]
+    return found
 
 
 @torch.no_grad()
@@ -66,9 +79,6 @@ def observed(graph: Graph, batches: Iterable[Tensor], fitted: bool) -> dict[int,
     if fitted:
         ranges = {tensor: _fitted(torch.cat(samples[tensor]), *pair) for tensor, pair in ranges.items()}
     ranges[graph.input] = at_least_zero(*extremes[graph.input])  # every value of a pixel has its integer
-    for tensor in graph.outputs:  # the clearest answers are the largest, and clearer ones will come
-        low, high = extremes[tensor]
-        ranges[tensor] = at_least_zero(low * _ROOM, high * _ROOM)
     for step in graph.steps:
         if step.kind in _FIXED:
             ranges[step.output] = _FIXED[step.kind]
@@ -143,4 +153,4 @@ class Simulated(nn.Module):
             for tensor in step.inputs:
                 if self._last.get(tensor) == at and tensor not in graph.outputs:
                     exact.pop(tensor, None), whole.pop(tensor, None)
-        return [whole[i] if i in whole else on_grid(exact[i], *plan.ranges[i]) for i in graph.outputs]
+        return [exact[i] if i in exact else whole[i] for i in graph.outputs]
