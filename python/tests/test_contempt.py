@@ -2,10 +2,6 @@
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
-
-from emotiond_models.flatbuffer import kind_of, packed, read_model
-from emotiond_models.runtime import PythonRunner
 
 from .needs import needed
 
@@ -17,29 +13,14 @@ from emotiond_models.training.graft import regraft_row  # noqa: E402
 from emotiond_models.training.network import EmotionNet, folded  # noqa: E402
 from emotiond_models.training.train import FaceSet  # noqa: E402
 
+from .grafted import expressions_read, said  # noqa: E402
+
 ROW = LABELS.index("contempt")
 
 
 @pytest.fixture
 def content(shipped) -> bytes:
     return shipped.with_suffix(".tflite").read_bytes()
-
-
-def said(content: bytes, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expression and action-unit logits."""
-    by_length = {len(y[0]): y[0] for y in PythonRunner(content)(x)}
-    return by_length[len(LABELS)], by_length[len(UNITS)]
-
-
-def features_of(content: bytes, x: np.ndarray) -> np.ndarray:
-    """What the expressions are read from: the file with that tensor for its output."""
-    model = read_model(content)
-    graph = model.subgraphs[0]
-    dense = [o for o in graph.operators if kind_of(model, o) == schema.BuiltinOperator.FULLY_CONNECTED
-             and graph.tensors[o.outputs[0]].shape[-1] == len(LABELS)]
-    graph.outputs = [int(dense[0].inputs[0])]
-    model.signatureDefs = []
-    return PythonRunner(packed(model))(x)[0].reshape(-1)
 
 
 def test_another_row_changes_one_logit_and_nothing_else(content):
@@ -54,7 +35,7 @@ def test_another_row_changes_one_logit_and_nothing_else(content):
         others = np.arange(len(LABELS)) != ROW
         assert np.array_equal(before[0][others], after[0][others])
         assert np.array_equal(before[1], after[1])
-        wanted = weight @ features_of(content, x) + bias
+        wanted = weight @ expressions_read(content, x) + bias
         assert abs(after[0][ROW] - wanted) < 0.3, "within two steps of the output and the rounding of weights"
         moved.append(abs(after[0][ROW] - before[0][ROW]))
     assert max(moved) > 0.5, "the row says something else than before"

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 
-from emotiond_models.flatbuffer import kind_of, operators, packed, read_model
-from emotiond_models.runtime import PythonRunner
+from emotiond_models.flatbuffer import operators, packed, read_model
 
 from .needs import needed
 
@@ -14,6 +12,8 @@ torch = needed("torch")
 from emotiond_models.training.contract import LABELS, UNITS  # noqa: E402
 from emotiond_models.training.graft import graft  # noqa: E402
 from emotiond_models.training.unit_head import THIN, UnitHead, Views, fitted  # noqa: E402
+
+from .grafted import said, units_read  # noqa: E402
 
 SIDE, CHANNELS = 8, 384  # of the shipped network's map
 LOGITS = (-9.0, 9.0)
@@ -32,30 +32,13 @@ def head() -> dict[str, np.ndarray]:
             "dense_bias": rng.normal(0, 1, len(UNITS)).astype(np.float32)}
 
 
-def said(content: bytes, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expression and action-unit logits."""
-    by_length = {len(y[0]): y[0] for y in PythonRunner(content)(x)}
-    return by_length[len(LABELS)], by_length[len(UNITS)]
-
-
-def map_of(content: bytes, x: np.ndarray) -> np.ndarray:
-    """What the head reads, `[side, side, channels]`: the file with that tensor for its output."""
-    model = read_model(content)
-    graph = model.subgraphs[0]
-    strided = [o for o in graph.operators if kind_of(model, o) == schema.BuiltinOperator.DEPTHWISE_CONV_2D
-               and o.builtinOptions.strideH == 2]
-    graph.outputs = [int(strided[-1].inputs[0])]
-    model.signatureDefs = []
-    return PythonRunner(packed(model))(x)[0][0]
-
-
 def test_a_graft_computes_the_head_and_leaves_expressions_as_they_are_to_the_byte(content):
     new, weights = graft(content, head(), LOGITS), head()
     for seed in range(3):
         x = np.random.default_rng(seed).uniform(-1, 1, (1, 128, 128, 3)).astype(np.float32)
         before, after = said(content, x), said(new, x)
         assert np.array_equal(before[0], after[0])
-        hidden = np.clip(map_of(content, x) @ weights["thin"].T + weights["thin_bias"], 0, 6)
+        hidden = np.clip(units_read(content, x) @ weights["thin"].T + weights["thin_bias"], 0, 6)
         wanted = weights["dense"] @ hidden.reshape(-1) + weights["dense_bias"]
         assert np.abs(wanted).max() < 9 and wanted.std() > 0.5, "the logits say something and are not cut off"
         assert np.abs(after[1] - wanted).max() < 0.25, "within three steps of the output and the rounding of weights"
