@@ -123,8 +123,11 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for file in ["console.log", "emotiond.log", "driver.log"] {
-                eprintln!("---- {file}\n{}", self.read(file));
+            let files = fs::read_dir(self.share.path()).into_iter().flatten().flatten();
+            for name in files.filter_map(|file| file.file_name().into_string().ok()) {
+                if name.ends_with(".log") {
+                    eprintln!("---- {name}\n{}", self.read(&name));
+                }
             }
         }
         if matches!(self.rig.try_wait(), Ok(None)) {

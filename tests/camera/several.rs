@@ -15,7 +15,7 @@ const DROP_IN: &str = "
 [Service]
 ExecStart=
 ExecStart=/opt/emotiond/bin/emotiond run --config /etc/emotiond/%i.toml
-StandardError=append:/run/%i.log
+StandardError=append:/tmp/w/%i.log
 ";
 
 /// The detector alone, so that an emulated processor has enough for two.
