@@ -66,6 +66,7 @@ fn main() -> anyhow::Result<()> {
 
     let (mut detector, mut emotion) =
         (network(&settings.models.detector)?, network(&settings.models.emotion)?);
+    let mut small = network(&format!("{}-small", settings.models.emotion))?;
     let input = detector.manifest().input.clone();
     let mut letterbox = Letterbox::new(input.width, input.height);
     stage("scale for the detector", || {
@@ -85,6 +86,13 @@ fn main() -> anyhow::Result<()> {
     stage("emotion network, a face", || Ok(emotion.invoke()?))?;
     let reader = models.emotion.as_mut().context("no emotion model")?;
     stage("emotion, all of it, a face", || reader.read(&picture, &face, Flip::Mirrored).map(drop))?;
+    let picture = imageops::resize(&picture, 320, 240, FilterType::Triangle);
+    let face = *models.detector.detect(&picture)?.first().context("the small photograph has no face")?;
+    reader.expect(30);
+    stage("emotion network, a small face of a crowd", || Ok(small.invoke()?))?;
+    stage("emotion, all of it, a small face of a crowd", || {
+        reader.read(&picture, &face, Flip::Mirrored).map(drop)
+    })?;
 
     for (label, format, photo) in [
         ("whole frame, MJPG, one face that moves", PixelFormat::Mjpeg, Some(&photo)),

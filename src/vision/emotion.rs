@@ -3,6 +3,7 @@
 pub mod blend;
 pub mod heads;
 pub mod sequence;
+pub mod small;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +46,9 @@ impl Flip {
 pub trait EmotionModel: Send {
     /// What the model can say.
     fn vocabulary(&self) -> Arc<Vocabulary>;
+
+    /// How many faces of the picture are to be read, before the first of them is: a crowd may be read at less cost each.
+    fn expect(&mut self, _faces: usize) {}
 
     /// The scores of one face of a picture: the model crops and aligns it as its manifest says.
     ///
