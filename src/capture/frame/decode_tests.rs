@@ -202,7 +202,10 @@ fn whole_jpegs_are_what_was_encoded() {
                 (0..height).flat_map(|y| (0..width).flat_map(move |x| colour(x, y))).collect();
             let picture = decoded(encoded(&pixels, width, height, variant));
             for (found, expected) in picture.iter().zip(&pixels) {
-                assert!(found.abs_diff(*expected) <= 8, "variant {variant}, {width}×{height}: {found} for {expected}");
+                assert!(
+                    found.abs_diff(*expected) <= 8,
+                    "variant {variant}, {width}×{height}: {found} for {expected}"
+                );
             }
         }
     }
@@ -217,7 +220,10 @@ fn whole_jpegs_match_another_decoder() {
             let bytes = encoded(&grey_texture(width, height), width, height, variant);
             let expected = image::load_from_memory(&bytes).unwrap().into_rgb8();
             for (found, expected) in decoded(bytes).iter().zip(expected.iter()) {
-                assert!(found.abs_diff(*expected) <= 1, "variant {variant}, {width}×{height}: {found} for {expected}");
+                assert!(
+                    found.abs_diff(*expected) <= 1,
+                    "variant {variant}, {width}×{height}: {found} for {expected}"
+                );
             }
         }
     }

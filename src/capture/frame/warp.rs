@@ -202,6 +202,12 @@ fn sample<const N: usize>(patch: &Patch, square: &Square, width: u32, height: u3
     // One sample to the right and one down, in the patch.
     let right = (fixed(cos * step_x * patch.scale), fixed(sin * step_x * patch.scale));
     let (last_x, last_y) = (patch.width as i32 - 1, patch.height as i32 - 1);
+    // Whether the four pixels around a position all exist.
+    let inside = |(x, y): (i32, i32)| (0..last_x << BITS).contains(&x) && (0..last_y << BITS).contains(&y);
+    // From the first sample of a row to its last.
+    let across = (width as i32 * N as i32 - 1)
+        .checked_mul(right.0)
+        .zip((width as i32 * N as i32 - 1).checked_mul(right.1));
     let (rows, _) = out.as_chunks_mut::<3>();
     for (y, row) in rows.chunks_exact_mut(width as usize).enumerate() {
         let mut starts = [(0, 0); N];
@@ -217,21 +223,58 @@ fn sample<const N: usize>(patch: &Patch, square: &Square, width: u32, height: u3
                 fixed((y - patch.origin.y) * patch.scale - 0.5),
             );
         }
+        // Samples lie on a line: if both of its ends are inside, all of it is.
+        let whole = across.is_some_and(|(x, y)| {
+            starts
+                .iter()
+                .all(|&start| inside(start) && inside((start.0.saturating_add(x), start.1.saturating_add(y))))
+        });
+        let samples = (N * N) as u32;
         for pixel in row {
             let mut sums = [0u32; 3];
-            for start in &mut starts {
+            for (x, y) in &mut starts {
                 for _ in 0..N {
-                    let x = start.0.clamp(0, last_x << BITS);
-                    let y = start.1.clamp(0, last_y << BITS);
-                    add_bilinear(patch, x, y, &mut sums);
-                    start.0 += right.0;
-                    start.1 += right.1;
+                    match if whole { bilinear_inside(patch, *x, *y) } else { None } {
+                        Some(values) => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
+                        None => add_bilinear(
+                            patch,
+                            (*x).clamp(0, last_x << BITS),
+                            (*y).clamp(0, last_y << BITS),
+                            &mut sums,
+                        ),
+                    }
+                    *x += right.0;
+                    *y += right.1;
                 }
             }
-            let samples = (N * N) as u32;
             *pixel = sums.map(|sum| ((sum + (samples << 15)) / (samples << 16)) as u8);
         }
     }
+}
+
+/// The value at a position whose four pixels exist, in units of 2^-16: what [`add_bilinear`] adds, in a third of its
+/// instructions. `None` where the last of them is the patch's last, because eight bytes are read for two pixels.
+#[inline(always)]
+fn bilinear_inside(patch: &Patch, x: i32, y: i32) -> Option<[u32; 3]> {
+    let (width, stride) = (patch.width as u32, patch.width as u32 as usize * 3);
+    let start = (((y >> BITS) as u32 * width + (x >> BITS) as u32) * 3) as usize;
+    let pixels = patch.pixels.get(start..start + stride + 8)?;
+    let two = |at: usize| pixels[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    let (upper, lower) = (two(0)?, two(stride)?);
+    let fraction = |value: i32| (value & (ONE - 1)) as u64 >> (BITS - 8);
+    let (fx, fy) = (fraction(x), fraction(y));
+    // Downwards first, four bytes at a time: each has sixteen bits, of which it takes no more than 255 × 256.
+    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
+    let even = (upper & EVEN) * (256 - fy) + (lower & EVEN) * fy;
+    let odd = (upper >> 8 & EVEN) * (256 - fy) + (lower >> 8 & EVEN) * fy;
+    // In the order of the bytes: even 0, odd 0, even 1 on the left; odd 1, even 2, odd 2 on the right.
+    let lane = |lanes: u64, index: u32| lanes >> (16 * index) & 0xffff;
+    let across = |left: u64, right: u64| (left * (256 - fx) + right * fx) as u32;
+    Some([
+        across(lane(even, 0), lane(odd, 1)),
+        across(lane(odd, 0), lane(even, 2)),
+        across(lane(even, 1), lane(odd, 2)),
+    ])
 }
 
 /// Adds the value at a position, in units of 2^-16, to a sum a channel.

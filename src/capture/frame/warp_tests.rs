@@ -147,3 +147,22 @@ proptest! {
         prop_assert!(out.iter().all(|v| *v == 77), "{:?}", out);
     }
 }
+
+proptest! {
+    #[test]
+    fn a_sample_inside_is_the_same_on_both_ways(
+        width in 2_usize..9, height in 2_usize..9, seed in any::<u32>(), at in any::<[u16; 2]>(),
+    ) {
+        let noise = |i: usize| ((i as u32).wrapping_add(seed).wrapping_mul(2_654_435_761) >> 23).min(255) as u8;
+        let pixels: Vec<u8> = (0..width * height * 3).map(noise).collect();
+        let patch = Patch { pixels: &pixels, width, height, origin: Point::default(), scale: 1.0 };
+        let within = |at: u16, side: usize| i32::from(at) % ((side as i32 - 1) << BITS);
+        let (x, y) = (within(at[0], width), within(at[1], height));
+        let mut sums = [0; 3];
+        add_bilinear(&patch, x, y, &mut sums);
+        match bilinear_inside(&patch, x, y) {
+            Some(values) => prop_assert_eq!(values, sums),
+            None => prop_assert!((x >> BITS, y >> BITS) == (width as i32 - 2, height as i32 - 2)),
+        }
+    }
+}

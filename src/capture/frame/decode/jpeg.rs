@@ -38,7 +38,10 @@ pub(super) fn decode(frame: &Frame, picture: &mut RgbImage) -> Result<(), Decode
         return Err(DecodeError::TooLarge { width, height, most });
     }
     if outline.scans > MAX_SCANS {
-        return Err(DecodeError::Jpeg(format!("{} scans, where {MAX_SCANS} are read at most", outline.scans)));
+        return Err(DecodeError::Jpeg(format!(
+            "{} scans, where {MAX_SCANS} are read at most",
+            outline.scans
+        )));
     }
     let agreed = |found: u32, said: u32| said == 0 || (said..said + BLOCK).contains(&found);
     if !agreed(width, frame.width) || !agreed(height, frame.height) {
