@@ -229,52 +229,89 @@ fn sample<const N: usize>(patch: &Patch, square: &Square, width: u32, height: u3
                 .iter()
                 .all(|&start| inside(start) && inside((start.0.saturating_add(x), start.1.saturating_add(y))))
         });
-        let samples = (N * N) as u32;
-        for pixel in row {
-            let mut sums = [0u32; 3];
+        let done = if whole { sample_inside(patch, starts, right, row) } else { 0 };
+        for (x, y) in &mut starts {
+            *x += right.0 * (done * N) as i32;
+            *y += right.1 * (done * N) as i32;
+        }
+        for pixel in &mut row[done..] {
+            let mut sums = half::<N>();
             for (x, y) in &mut starts {
                 for _ in 0..N {
-                    match if whole { bilinear_inside(patch, *x, *y) } else { None } {
-                        Some(values) => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
-                        None => add_bilinear(
-                            patch,
-                            (*x).clamp(0, last_x << BITS),
-                            (*y).clamp(0, last_y << BITS),
-                            &mut sums,
-                        ),
-                    }
+                    add_bilinear(
+                        patch,
+                        (*x).clamp(0, last_x << BITS),
+                        (*y).clamp(0, last_y << BITS),
+                        &mut sums,
+                    );
                     *x += right.0;
                     *y += right.1;
                 }
             }
-            *pixel = sums.map(|sum| ((sum + (samples << 15)) / (samples << 16)) as u8);
+            *pixel = mean::<N>(sums);
         }
     }
 }
 
-/// The value at a position whose four pixels exist, in units of 2^-16: what [`add_bilinear`] adds, in a third of its
-/// instructions. `None` where the last of them is the patch's last, because eight bytes are read for two pixels.
+/// Half a unit of the mean of `N` × `N` samples, for rounding.
+fn half<const N: usize>() -> [u32; 3] {
+    [((N * N) as u32) << 15; 3]
+}
+
+fn mean<const N: usize>(sums: [u32; 3]) -> [u8; 3] {
+    sums.map(|sum| (sum / (((N * N) as u32) << 16)) as u8)
+}
+
+/// Fills a row whose samples all have four pixels around them, in half of the instructions that clamping takes. Returns
+/// how many pixels of it: eight bytes are read for two pixels, which the last two of a patch are not.
+#[inline(never)]
+fn sample_inside<const N: usize>(
+    patch: &Patch,
+    starts: [(i32, i32); N],
+    right: (i32, i32),
+    row: &mut [[u8; 3]],
+) -> usize {
+    // Both coordinates in one number, since neither is below 0 anywhere.
+    let packed = |(x, y): (i32, i32)| (i64::from(y) << 32).wrapping_add(i64::from(x)) as u64;
+    let (mut positions, step) = (starts.map(packed), packed(right));
+    for (done, pixel) in row.iter_mut().enumerate() {
+        let mut sums = half::<N>();
+        for position in &mut positions {
+            for _ in 0..N {
+                if !add_inside(patch, *position, &mut sums) {
+                    return done;
+                }
+                *position = position.wrapping_add(step);
+            }
+        }
+        *pixel = mean::<N>(sums);
+    }
+    row.len()
+}
+
+/// What [`add_bilinear`] does, at a position whose four pixels exist (y in the upper half). False: they are the patch's last.
 #[inline(always)]
-fn bilinear_inside(patch: &Patch, x: i32, y: i32) -> Option<[u32; 3]> {
-    let (width, stride) = (patch.width as u32, patch.width as u32 as usize * 3);
-    let start = (((y >> BITS) as u32 * width + (x >> BITS) as u32) * 3) as usize;
-    let pixels = patch.pixels.get(start..start + stride + 8)?;
+fn add_inside(patch: &Patch, position: u64, sums: &mut [u32; 3]) -> bool {
+    let width = patch.width as u32;
+    let (left, top) = ((position as u32) >> BITS, (position >> (32 + BITS)) as u32);
+    let stride = (width * 3) as usize;
+    let start = ((top * width + left) * 3) as usize;
+    let Some(pixels) = patch.pixels.get(start..start + stride + 8) else { return false };
     let two = |at: usize| pixels[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    let (upper, lower) = (two(0)?, two(stride)?);
-    let fraction = |value: i32| (value & (ONE - 1)) as u64 >> (BITS - 8);
-    let (fx, fy) = (fraction(x), fraction(y));
+    let (Some(upper), Some(lower)) = (two(0), two(stride)) else { return false };
+    let (fx, fy) = (position >> (BITS - 8) & 0xff, position >> (32 + BITS - 8) & 0xff);
     // Downwards first, four bytes at a time: each has sixteen bits, of which it takes no more than 255 × 256.
     const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
     let even = (upper & EVEN) * (256 - fy) + (lower & EVEN) * fy;
     let odd = (upper >> 8 & EVEN) * (256 - fy) + (lower >> 8 & EVEN) * fy;
     // In the order of the bytes: even 0, odd 0, even 1 on the left; odd 1, even 2, odd 2 on the right.
-    let lane = |lanes: u64, index: u32| lanes >> (16 * index) & 0xffff;
-    let across = |left: u64, right: u64| (left * (256 - fx) + right * fx) as u32;
-    Some([
-        across(lane(even, 0), lane(odd, 1)),
-        across(lane(odd, 0), lane(even, 2)),
-        across(lane(even, 1), lane(odd, 2)),
-    ])
+    let lane = |lanes: u64, index: u32| (lanes >> (16 * index)) as u32 & 0xffff;
+    let (near, far) = (256 - fx as u32, fx as u32);
+    let [red, green, blue] = sums;
+    *red = *red + lane(even, 0) * near + lane(odd, 1) * far;
+    *green = *green + lane(odd, 0) * near + lane(even, 2) * far;
+    *blue = *blue + lane(even, 1) * near + lane(odd, 2) * far;
+    true
 }
 
 /// Adds the value at a position, in units of 2^-16, to a sum a channel.
