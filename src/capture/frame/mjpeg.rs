@@ -94,10 +94,7 @@ impl Walk {
 
     fn entropy(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(JpegSegment)) -> Step {
         let mut at = at;
-        // Most of a frame is passed over here: 64 bytes at a time, as long as there is no FF among them.
-        while let Some(rest) = bytes.get(at..) {
-            at += 64 * rest.as_chunks::<64>().0.iter().take_while(|chunk| !chunk.contains(&0xff)).count();
-            let Some(found) = bytes[at..].iter().position(|&byte| byte == 0xff) else { break };
+        while let Some(found) = bytes.get(at..).and_then(find_ff) {
             at += found;
             match bytes.get(at + 1) {
                 None => return Step::More(at),
@@ -111,6 +108,24 @@ impl Walk {
         }
         Step::More(at.max(bytes.len()))
     }
+}
+
+/// Where the first FF is. Most of a frame is passed over here, 32 bytes at a time.
+fn find_ff(bytes: &[u8]) -> Option<usize> {
+    let (chunks, _) = bytes.as_chunks::<32>();
+    let without = chunks.iter().take_while(|chunk| chunk.iter().fold(0, |most, byte| most.max(*byte)) < 0xff);
+    let mut at = 32 * without.count();
+    let (words, rest) = bytes[at..].as_chunks::<8>();
+    for word in words {
+        // The lowest bit that is set belongs to the first FF; those above it may be set by a borrow.
+        let zero_at_ff = !u64::from_le_bytes(*word);
+        let found = zero_at_ff.wrapping_sub(0x0101_0101_0101_0101) & !zero_at_ff & 0x8080_8080_8080_8080;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    rest.iter().position(|&byte| byte == 0xff).map(|found| at + found)
 }
 
 #[cfg(test)]

@@ -134,3 +134,13 @@ proptest! {
         prop_assert_eq!(split(&[first, second]), split(&[&bytes]));
     }
 }
+
+proptest! {
+    #[test]
+    fn the_first_ff_is_found(bytes in prop::collection::vec(prop::sample::select(vec![0_u8, 1, 0x7f, 0x80, 0xfe]), 0..100),
+        at in prop::collection::vec(0_usize..100, 0..3)) {
+        let mut bytes = bytes;
+        at.iter().filter(|at| **at < bytes.len()).copied().collect::<Vec<_>>().into_iter().for_each(|at| bytes[at] = 0xff);
+        prop_assert_eq!(find_ff(&bytes), bytes.iter().position(|byte| *byte == 0xff));
+    }
+}
