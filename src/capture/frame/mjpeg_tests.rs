@@ -32,7 +32,7 @@ fn the_outline_of_a_frame() {
     bytes.extend([0; 7]);
     let found = outline(&bytes).unwrap();
     assert_eq!((found.width, found.height, found.scans, found.end), (64, 48, 2, end));
-    assert!(!found.progressive);
+    assert!(!found.progressive && found.interleaved);
     assert!(outline(b"").is_err());
     assert!(outline(&[0xff, 0xd8, 0xff, 0xd9]).is_err(), "no picture");
 }

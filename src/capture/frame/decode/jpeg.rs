@@ -65,7 +65,7 @@ pub(super) fn decode(frame: &Frame, picture: &mut RgbImage) -> Result<(), Decode
 
 /// Whether the library reads the whole file before the first line comes out of it.
 fn in_scans(outline: &Outline) -> bool {
-    outline.progressive || outline.scans > 1
+    outline.progressive || outline.scans > 1 || !outline.interleaved
 }
 
 /// Fills `rgb`, which is of the outline's size. Errors of the library unwind with their reason.

@@ -13,6 +13,8 @@ pub struct Outline {
     pub progressive: bool,
     /// Number of scans; 1 in what cameras send.
     pub scans: u32,
+    /// Whether the first scan has something of every component, of luma and chroma, as in what cameras send.
+    pub interleaved: bool,
     /// Offset behind the EOI marker; what follows is padding.
     pub end: usize,
 }
@@ -27,6 +29,7 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
         return Err("no start of image");
     }
     let mut outline = Outline::default();
+    let mut components = None;
     let mut walk = Walk::new();
     let mut at = 2;
     let end = loop {
@@ -34,6 +37,7 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
         let step = walk.step(bytes, at, &mut |segment| match segment.marker {
             0xc0..=0xcf if segment.marker != 0xc8 && segment.marker != 0xcc && outline.width == 0 => {
                 outline.progressive = segment.marker & 3 == 2;
+                components = bytes.get(segment.at + 9);
                 match bytes.get(segment.at + 5..segment.at + 9).and_then(<[u8]>::first_chunk) {
                     Some(&[h1, h0, w1, w0]) => {
                         outline.width = u32::from(u16::from_be_bytes([w1, w0]));
@@ -42,7 +46,12 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
                     None => problem = Some("cut in its header"),
                 }
             }
-            0xda => outline.scans += 1,
+            0xda => {
+                outline.scans += 1;
+                if outline.scans == 1 {
+                    outline.interleaved = components.is_some() && bytes.get(segment.at + 4) == components;
+                }
+            }
             _ => {}
         });
         if let Some(problem) = problem {
