@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use emotiond::capture::frame::decode::Decoder;
+use emotiond::capture::frame::decode::decode;
 use emotiond::capture::frame::warp::Letterbox;
 use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::config::{Overrides, Settings};
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
         Ok(Network::load(Manifest::read(&models::manifest_path(&settings.models.directory, name))?)?)
     };
 
-    let (mut decoder, mut picture) = (Decoder::default(), RgbImage::new(0, 0));
+    let mut picture = RgbImage::new(0, 0);
     let room = room(&photo, 640, 480);
     // The last decoded is what the detector is then shown.
     let raw = [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Yu12, PixelFormat::Rgb3, PixelFormat::Grey];
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
             std::fs::write(out, &frame.bytes)
                 .with_context(|| format!("failed to write {}", Path::new(out).display()))?;
         }
-        stage(&format!("decode {format}"), || Ok(decoder.decode(&frame, &mut picture)?))?;
+        stage(&format!("decode {format}"), || Ok(decode(&frame, &mut picture)?))?;
     }
 
     let (mut detector, mut emotion) =
