@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use emotiond::inference::manifest::Task;
 use emotiond::vision::detect::{self, FaceDetector as _};
 use emotiond::vision::emotion::small::open;
 use emotiond::vision::emotion::{EmotionModel, Flip, TfliteEmotion, square};
@@ -37,7 +38,7 @@ fn a_small_face_of_a_crowd_is_read_by_the_small_network_and_any_other_by_the_lar
     assert_eq!(names, ["emotiond-mtl", "emotiond-mtl-small"]);
     let (mut large, mut small) = (load("emotiond-mtl.toml"), load("emotiond-mtl-small.toml"));
     let crop = match &manifests[1].task {
-        emotiond::inference::manifest::Task::Emotion { crop, .. } => crop.clone(),
+        Task::Emotion { crop, .. } => *crop,
         other => panic!("{other:?}"),
     };
     let mut sides = Vec::new();

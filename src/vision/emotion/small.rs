@@ -19,7 +19,7 @@ const ENDING: &str = "-small";
 const FEW: usize = 3;
 
 /// Reads the small faces of a crowd with a network of their own.
-pub struct SizedEmotion {
+struct SizedEmotion {
     large: TfliteEmotion,
     small: TfliteEmotion,
     /// Whether there are more faces in the picture than a few.
