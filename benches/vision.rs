@@ -6,7 +6,7 @@ use std::path::Path;
 use criterion::{Criterion, criterion_group, criterion_main};
 use emotiond::capture::frame::warp::{Cropper, Letterbox, Square};
 use emotiond::vision::detect::{self, FaceDetector as _};
-use emotiond::vision::emotion::{EmotionModel, Flip, TfliteEmotion, mirror};
+use emotiond::vision::emotion::{EmotionModel, Flip, TfliteEmotion};
 use emotiond_core::geometry::Point;
 use image::imageops::{self, FilterType};
 
@@ -27,10 +27,9 @@ fn stages(criterion: &mut Criterion) {
     for side in [100.0, 200.0, 400.0] {
         let square = Square { center: Point { x: 300.0, y: 200.0 }, side, angle: 0.1 };
         criterion.bench_function(&format!("crop {side} to 128"), |b| {
-            b.iter(|| cropper.crop(black_box(&picture), &square, 128, 128, &mut pixels));
+            b.iter(|| cropper.crop(black_box(&picture), &square, (128, 128), false, &mut pixels));
         });
     }
-    criterion.bench_function("mirror a crop of 128", |b| b.iter(|| mirror(black_box(&mut pixels), 128)));
     let mut detector = detect::open(&models, "emotiond-face").expect("scripts/setup has run");
     criterion.bench_function("emotiond-face", |b| b.iter(|| detector.detect(black_box(&picture))));
     let face = detector.detect(&picture).expect("the network runs")[0];

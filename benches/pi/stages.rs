@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use emotiond::capture::frame::decode::Decoder;
+use emotiond::capture::frame::decode::decode;
 use emotiond::capture::frame::warp::Letterbox;
 use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::config::{Overrides, Settings};
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
         Ok(Network::load(Manifest::read(&models::manifest_path(&settings.models.directory, name))?)?)
     };
 
-    let (mut decoder, mut picture) = (Decoder::default(), RgbImage::new(0, 0));
+    let mut picture = RgbImage::new(0, 0);
     let room = room(&photo, 640, 480);
     // The last decoded is what the detector is then shown.
     let raw = [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Yu12, PixelFormat::Rgb3, PixelFormat::Grey];
@@ -61,11 +61,12 @@ fn main() -> anyhow::Result<()> {
             std::fs::write(out, &frame.bytes)
                 .with_context(|| format!("failed to write {}", Path::new(out).display()))?;
         }
-        stage(&format!("decode {format}"), || Ok(decoder.decode(&frame, &mut picture)?))?;
+        stage(&format!("decode {format}"), || Ok(decode(&frame, &mut picture)?))?;
     }
 
     let (mut detector, mut emotion) =
         (network(&settings.models.detector)?, network(&settings.models.emotion)?);
+    let mut small = network(&format!("{}-small", settings.models.emotion))?;
     let input = detector.manifest().input.clone();
     let mut letterbox = Letterbox::new(input.width, input.height);
     stage("scale for the detector", || {
@@ -85,6 +86,13 @@ fn main() -> anyhow::Result<()> {
     stage("emotion network, a face", || Ok(emotion.invoke()?))?;
     let reader = models.emotion.as_mut().context("no emotion model")?;
     stage("emotion, all of it, a face", || reader.read(&picture, &face, Flip::Mirrored).map(drop))?;
+    let picture = imageops::resize(&picture, 320, 240, FilterType::Triangle);
+    let face = *models.detector.detect(&picture)?.first().context("the small photograph has no face")?;
+    reader.expect(30);
+    stage("emotion network, a small face of a crowd", || Ok(small.invoke()?))?;
+    stage("emotion, all of it, a small face of a crowd", || {
+        reader.read(&picture, &face, Flip::Mirrored).map(drop)
+    })?;
 
     for (label, format, photo) in [
         ("whole frame, MJPG, one face that moves", PixelFormat::Mjpeg, Some(&photo)),

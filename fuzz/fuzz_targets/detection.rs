@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(bounds.width > 0.0 && bounds.height > 0.0, "{face:?}");
         let (_facing, _turned) = (face.facing(), face.turned());
         for crop in &crops {
-            cropper.crop(&picture, &square(crop, face), 24, 24, &mut out);
+            cropper.crop(&picture, &square(crop, face), (24, 24), false, &mut out);
         }
     }
 

@@ -192,6 +192,19 @@ def test_a_last_run_learns_from_all_but_every_sixth_validation_picture():
     assert (given == 1).sum() == len(before), "the stored split has changed"
 
 
+def test_a_network_for_small_faces_learns_what_the_finished_one_says_and_nothing_else(tmp_path):
+    faces = synthetic("expw", True)
+    faces.taught = torch.randn(96, 8).softmax(1)
+    recipe = Recipe.small(epochs=0.5, batch=16, workers=1)
+    trainer = Trainer(recipe, [faces], tmp_path, narrower())
+    index = np.array([3, 4])
+    # ExpW's own labels know no contempt; what the finished network says of it counts all the same.
+    assert torch.equal(trainer._targets(faces, index), faces.taught[index])
+    assert not trainer._shift(faces).any() and recipe.units_weight == 0
+    trainer.run()
+    assert trained(tmp_path / "checkpoint.pt")[1] == 96
+
+
 def test_an_ensemble_labels_the_faces_that_may_be_trained_on_and_nothing_else(tmp_path):
     faces = synthetic("expw", True)
     faces.split[-4:] = 2

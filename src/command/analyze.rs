@@ -81,6 +81,9 @@ pub fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
 
 fn analyze(models: &mut Models, picture: &RgbImage) -> anyhow::Result<Vec<(Face, Option<Scores>)>> {
     let faces = models.detector.detect(picture)?;
+    if let Some(model) = &mut models.emotion {
+        model.expect(faces.len());
+    }
     let emotion =
         |face| Ok((face, models.emotion.as_mut().map(|m| m.read_both_ways(picture, &face)).transpose()?));
     faces.into_iter().map(emotion).collect()

@@ -12,7 +12,7 @@ use image::imageops::FilterType;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::capture::frame::decode::Decoder;
+use crate::capture::frame::decode::decode;
 use crate::capture::frame::{Frame, PixelFormat};
 use crate::capture::picture;
 use crate::command::capacity::{self, APART, Capacity};
@@ -85,8 +85,8 @@ fn measure(settings: &Settings, frame: &mut Frame, frames: u32) -> anyhow::Resul
     let mut models = models::open(&settings.models, &settings.privacy.policy)?;
     let pipeline_models = models::open(&settings.models, &settings.privacy.policy)?;
     let mut networks = Bare::open(settings)?;
-    let (mut decoder, mut decoded) = (Decoder::default(), RgbImage::new(0, 0));
-    decoder.decode(frame, &mut decoded)?;
+    let mut decoded = RgbImage::new(0, 0);
+    decode(frame, &mut decoded)?;
     let faces = models.detector.detect(&decoded)?;
     // Every face is read as often as it should be, however busy the machine is.
     let unbounded = VisionSettings { budget: BudgetSettings::default(), ..settings.vision() };
@@ -103,7 +103,7 @@ fn measure(settings: &Settings, frame: &mut Frame, frames: u32) -> anyhow::Resul
     );
     for round in 0..WARM_UP + frames {
         let mut sample = [Duration::ZERO; 6];
-        sample[0] = cpu(|| decoder.decode(frame, &mut decoded).map_err(Into::into))?;
+        sample[0] = cpu(|| decode(frame, &mut decoded).map_err(Into::into))?;
         sample[2] = cpu(|| models.detector.follow(frame.at, &decoded).map(drop))?;
         sample[1] = cpu(|| Ok(networks.detector.invoke()?))?;
         if let (Some(face), Some(model)) = (faces.first(), models.emotion.as_mut()) {

@@ -139,9 +139,18 @@ fn fill<T: Copy>(color: Color, tables: &[[T; 256]], rgb: &[u8], elements: &mut [
         }
         (Color::Rgb, [first, second, third]) => {
             let (elements, _) = elements.as_chunks_mut::<3>();
-            for (element, &[r, g, b]) in elements.iter_mut().zip(pixels) {
+            // Eight pixels at a time, so that counting them costs little beside the lookups.
+            let (many, few) = pixels.as_chunks::<8>();
+            let (many_elements, few_elements) = elements.as_chunks_mut::<8>();
+            let look_up = |element: &mut [T; 3], &[r, g, b]: &[u8; 3]| {
                 *element = [first[r as usize], second[g as usize], third[b as usize]];
+            };
+            for (elements, pixels) in many_elements.iter_mut().zip(many) {
+                for (element, pixel) in elements.iter_mut().zip(pixels) {
+                    look_up(element, pixel);
+                }
             }
+            few_elements.iter_mut().zip(few).for_each(|(element, pixel)| look_up(element, pixel));
         }
         (Color::Bgr, [first, second, third]) => {
             let (elements, _) = elements.as_chunks_mut::<3>();

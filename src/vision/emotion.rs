@@ -3,6 +3,7 @@
 pub mod blend;
 pub mod heads;
 pub mod sequence;
+pub mod small;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +46,9 @@ impl Flip {
 pub trait EmotionModel: Send {
     /// What the model can say.
     fn vocabulary(&self) -> Arc<Vocabulary>;
+
+    /// How many faces of the picture are to be read, before the first of them is: a crowd may be read at less cost each.
+    fn expect(&mut self, _faces: usize) {}
 
     /// The scores of one face of a picture: the model crops and aligns it as its manifest says.
     ///
@@ -138,10 +142,8 @@ impl EmotionModel for TfliteEmotion {
     fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Scores> {
         let input = &self.network.manifest().input;
         let square = square(&self.crop, face);
-        self.cropper.crop(picture, &square, input.width, input.height, &mut self.pixels);
-        if flip == Flip::Mirrored {
-            mirror(&mut self.pixels, input.width as usize);
-        }
+        let mirrored = flip == Flip::Mirrored;
+        self.cropper.crop(picture, &square, (input.width, input.height), mirrored, &mut self.pixels);
         let run = self.network.run(&self.pixels);
         wipe(&mut self.pixels);
         run.context("failed to read the emotion of a face")?;
@@ -175,12 +177,6 @@ impl EmotionModel for TfliteEmotion {
         self.outputs.iter_mut().for_each(Zeroize::zeroize);
         let _ran = self.network.scrub();
     }
-}
-
-/// Mirrors each row of packed RGB pixels: what [`Flip::Mirrored`] shows.
-pub fn mirror(pixels: &mut [u8], width: usize) {
-    let (pixels, _) = pixels.as_chunks_mut::<3>();
-    pixels.chunks_exact_mut(width).for_each(<[_]>::reverse);
 }
 
 /// The square of a picture that a model is to see of a face.

@@ -49,8 +49,8 @@ fn a_crop_is_what_training_cuts_to_the_pixel() {
         Cropper::default().crop(
             &picture(case.picture),
             &square(&crop, &face),
-            case.size,
-            case.size,
+            (case.size, case.size),
+            false,
             &mut pixels,
         );
         let expected: Vec<u8> = (0..pixels.len())

@@ -6,7 +6,7 @@ use crate::inference::manifest::{Manifest, Task};
 use crate::vision::detect::{CameraRange, FaceDetector};
 use crate::vision::emotion::blend::BlendedEmotion;
 use crate::vision::emotion::sequence::Sequences;
-use crate::vision::emotion::{EmotionModel, TfliteEmotion};
+use crate::vision::emotion::{EmotionModel, small};
 use emotiond_core::report::payload::ModelInfo;
 use emotiond_core::report::policy::Policy;
 use std::path::PathBuf;
@@ -52,9 +52,9 @@ pub fn open(settings: &ModelSettings, policy: &Policy) -> Result<Models, ModelEr
     let (mut emotion, mut sequences) = (None, Sequences::default());
     if policy.emotion {
         let mut load = |name: &str| -> Result<Box<dyn EmotionModel>, ModelError> {
-            let model = TfliteEmotion::load(&manifest_path(folder, name))?;
-            info.push(describe(model.manifest()));
-            Ok(Box::new(model))
+            let (model, manifests) = small::open(folder, name)?;
+            info.extend(manifests.iter().map(describe));
+            Ok(model)
         };
         let mut model = load(&settings.emotion)?;
         if let Some((name, weight)) = &settings.blend {

@@ -13,7 +13,7 @@ use super::reading::FaceReader;
 use super::timing::Timing;
 use crate::capture::Losses;
 use crate::capture::frame::Frame;
-use crate::capture::frame::decode::Decoder;
+use crate::capture::frame::decode::decode;
 use crate::capture::frame::luma::Luma;
 use crate::host;
 use crate::vision::detect::FaceDetector;
@@ -73,7 +73,6 @@ pub struct Vision {
     blindness: Blindness,
     damage: Damage,
     camera: CameraState,
-    decoder: Decoder,
     picture: RgbImage,
     timing: Timing,
     corrupt: u64,
@@ -112,7 +111,6 @@ impl Vision {
             blindness: Blindness::default(),
             damage: Damage::default(),
             camera: CameraState::Lost,
-            decoder: Decoder::default(),
             picture: RgbImage::new(0, 0),
             timing: Timing::default(),
             corrupt: 0,
@@ -191,7 +189,7 @@ impl Vision {
         let at = frame.at;
         self.reader.begin();
         let started = Instant::now();
-        if let Err(error) = self.decoder.decode(frame, &mut self.picture) {
+        if let Err(error) = decode(frame, &mut self.picture) {
             log::debug!("frame skipped: {error}");
             wipe(&mut self.picture);
             self.windows.corrupt(at, 1);

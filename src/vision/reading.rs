@@ -97,6 +97,9 @@ impl FaceReader {
                 readable.push((track, *face));
             }
         }
+        if let Some(model) = &mut self.model {
+            model.expect(readable.len());
+        }
         self.read(at, picture, &readable, times)?;
         let read = Instant::now();
         let mut observed = Vec::with_capacity(faces.len());

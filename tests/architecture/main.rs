@@ -38,11 +38,12 @@ const LAYERS: [&[&str]; 11] = [
 const FORBIDDEN: [(&str, &[&str]); 1] = [("publish", &["capture", "inference", "vision"])];
 
 /// The modules that may name an outside library.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 15] = [
     ("prometheus_client", &["emotiond::publish::metrics"]),
     ("tflitec", &["emotiond::inference"]),
     ("v4l", &["emotiond::capture::v4l2"]),
-    ("zune_jpeg", &["emotiond::capture"]),
+    ("mozjpeg", &["emotiond::capture::frame::decode::jpeg"]),
+    ("mozjpeg_sys", &["emotiond::capture::frame::decode::jpeg"]),
     ("image", &["emotiond::capture", "emotiond::vision", "emotiond::inference", "emotiond::command"]),
     ("rumqttc", &["emotiond::publish"]),
     ("tokio", &["emotiond::publish::embedded"]),

@@ -9,7 +9,7 @@ use emotiond::capture::frame::{Frame, PixelFormat};
 use emotiond::inference::manifest::{Manifest, Task};
 use emotiond::inference::tensor::Quantization;
 use emotiond::vision::detect::{self, FaceDetector as _};
-use emotiond::vision::emotion::{EmotionModel as _, Flip, TfliteEmotion, mirror, square};
+use emotiond::vision::emotion::{EmotionModel as _, Flip, TfliteEmotion, square};
 use emotiond_core::geometry::Face;
 use image::{RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
@@ -130,10 +130,11 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
         assert_eq!(faces.len(), 1, "the face of picture {number}");
         let (width, height) = (emotion.input.width, emotion.input.height);
         let mut pixels = vec![0; (width * height * 3) as usize];
-        Cropper::default().crop(&picture, &square(crop, &faces[0]), width, height, &mut pixels);
-        tensor(&mut needles, &format!("crop {number}"), &pixels, &emotion);
-        mirror(&mut pixels, width as usize);
-        tensor(&mut needles, &format!("mirrored crop {number}"), &pixels, &emotion);
+        for (label, mirrored) in [("crop", false), ("mirrored crop", true)] {
+            let square = square(crop, &faces[0]);
+            Cropper::default().crop(&picture, &square, (width, height), mirrored, &mut pixels);
+            tensor(&mut needles, &format!("{label} {number}"), &pixels, &emotion);
+        }
         embeddings(&mut needles, number, &picture, &faces[0]);
     }
     needles

@@ -39,6 +39,9 @@ def main() -> None:
                                  help="a second run from its averaged weights, at the final size")
             goes_on.add_argument("--refine", action="store_true",
                                  help="with --start: carry a finished network over to these crops and labels")
+            goes_on.add_argument("--small", action="store_true",
+                                 help="with --start: a network with a smaller input, for small faces, that learns what `label` "
+                                      "wrote of that one finished network alone")
             step.add_argument("--taught", type=float, default=0.0, metavar="SHARE",
                               help="share of what `label` wrote in the targets, 0 to 1")
             step.add_argument("--with-validation", action="store_true",
@@ -59,6 +62,8 @@ def main() -> None:
         parser.error(f"{given.step} needs --data")
     if given.step == "train" and not 0 <= given.taught <= 1:
         parser.error(f"--taught is a share from 0 to 1, not {given.taught}")
+    if given.step == "train" and given.small and not given.start:
+        parser.error("--small goes on from a finished network: give it with --start")
     if given.step == "train" and given.resume and given.start:
         parser.error("--resume goes on from the checkpoint, --start from a file: give one of them")
 
@@ -68,7 +73,7 @@ def main() -> None:
     if given.step == "prepare":
         do.prepare(given.data, given.work)
     elif given.step == "train":
-        make = Recipe.polish if given.polish else Recipe.refine if given.refine else Recipe
+        make = Recipe.polish if given.polish else Recipe.refine if given.refine else Recipe.small if given.small else Recipe
         recipe = make(epochs=given.epochs, minutes=given.minutes, workers=given.workers, seed=given.seed,
                       taught=given.taught)
         do.train(given.work, recipe, given.resume, given.polish, given.start, given.with_validation)

@@ -23,16 +23,24 @@ from .network import EmotionNet, folded, read_tfjs
 from .rounding import learn_rounding
 from .sources import c_library, member
 from .start import SAFE_LOAD, Exported, pretrained, trained
-from .train import KEPT_BACK, SIZE, FaceSet, Recipe, Trainer
+from .train import KEPT_BACK, SMALL_SIZE, FaceSet, Recipe, Trainer
 
 NAME, VERSION = "emotiond-mtl", "1.3.0"
 AS_USED = f"{NAME} int8, both ways"
 TASK = "teacher/face_landmarker_v2_with_blendshapes.task"
 TAUGHT = (16000, 1000)  # faces of each set that the teacher looks at: training, held out
-TO_ROUND = f"{NAME}-to-round.tflite"
 ROUNDING_VIEWS = 12_800  # of faces, while the network learns to be rounded
 CALIBRATION = 160  # faces of each set that give the activations' ranges
 PEER_SCALES = (0.8, 0.9, 1.0, 1.15)  # of emotiond-face's box
+
+
+def _name(size: int) -> str:
+    """Of the network with this input: that for small faces stands beside the other, whose name it has."""
+    return f"{NAME}-small" if size == SMALL_SIZE else NAME
+
+
+def _to_round(work: Path, size: int) -> Path:
+    return work / f"{_name(size)}-to-round.tflite"
 
 
 def prepare(data_dir: Path, work: Path) -> None:
@@ -104,7 +112,9 @@ def label(work: Path, files: list[Path]) -> None:
 def _finished(file: Path, work: Path, sets: list[FaceSet]) -> tuple[EmotionNet, int]:
     if file.suffix != ".tflite":
         return trained(file)
-    return _first(work, sets, Recipe.polish(), file).eval(), SIZE
+    small = file.stem == _name(SMALL_SIZE)
+    recipe = Recipe.small() if small else Recipe.polish()
+    return _first(work, sets, recipe, file).eval(), recipe.stages[0][1]
 
 
 def export(work: Path) -> None:
@@ -117,11 +127,12 @@ def export(work: Path) -> None:
     (work / "units.json").write_text(json.dumps(units.agreement(net, work, size), indent=1))
     faces = torch.from_numpy(_calibration(work, size)).permute(0, 3, 1, 2)
     model = ForExport(net, faces)
-    export_float(model, size, work / f"{NAME}-float.tflite")
-    _describe(work / f"{NAME}-float.tflite", size)
+    float_file = work / f"{_name(size)}-float.tflite"
+    export_float(model, size, float_file)
+    _describe(float_file, size)
     sets = _face_sets(work)
     learn_rounding(model.net, [s.image[torch.from_numpy(s.split == 0)] for s in sets], faces, ROUNDING_VIEWS)
-    export_float(model, size, work / TO_ROUND)
+    export_float(model, size, _to_round(work, size))
 
 
 def _calibration(work: Path, size: int) -> np.ndarray:
@@ -137,15 +148,15 @@ def _calibration(work: Path, size: int) -> np.ndarray:
 def quantized(data_dir: Path, work: Path, models: Path) -> None:
     """The int8 file and its manifest, with a temperature and a prior fitted on held-out ExpW and on those of FER+'s
     validation pictures that no run learns from."""
-    size = Model(work / f"{NAME}-float.toml").size
-    path = models / f"{NAME}.tflite"
+    size = trained(work / "checkpoint.pt")[1]
+    path = models / f"{_name(size)}.tflite"
     faces = [face[None] for face in _calibration(work, size)]
-    quantize(work / TO_ROUND, over_whole_range(faces, -1, 1), path)
+    quantize(_to_round(work, size), over_whole_range(faces, -1, 1), path)
     _describe(path, size)
     validation = load("ferplus-valid", data_dir, work)
     validation = validation.only(np.arange(len(validation.labels)) % KEPT_BACK == 0)
     web = load("expw-valid", data_dir, work)
-    for file in (work / f"{NAME}-float.tflite", path):
+    for file in (work / f"{_name(size)}-float.tflite", path):
         model = Model(file.with_suffix(".toml"))
         said = [calibration.Judged(calibration.logits_both_ways(model, faces), faces.labels, weight, even)
                 for faces, weight, even in ((validation, 1.0, False), (web, 4.0, True))]
@@ -158,7 +169,7 @@ def read_units(work: Path, models: Path) -> None:
     Expressions stay as they are, to the byte. `units.json` in WORK says how well it agrees with the teacher.
     """
     torch.set_num_threads(1)
-    path, sets = models / f"{NAME}.tflite", _face_sets(work)
+    path, sets = models / f"{_name(trained(work / 'checkpoint.pt')[1])}.tflite", _face_sets(work)
     given = Model(path.with_suffix(".toml"))
     size, expression = given.size, given.heads["expression"]
     net, _ = _finished(path, work, sets)

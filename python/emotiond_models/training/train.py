@@ -36,6 +36,7 @@ MIXED = not torch.__version__.startswith("1.")
 
 
 SIZE = 128  # of the final input
+SMALL_SIZE = 96  # of the network for small faces
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Recipe:
     strength: float = 0.5  # of augmentation
     sharpness: float = 0.0  # radius within which the loss shall be flat (`sharpness.py`); costs a second pass
     taught: float = 0.0  # share of an ensemble's view in the targets, in place of `bootstrap`
+    copied: bool = False  # learn what the ensemble says, classes and shares alike, and nothing else
     seed: int = 1
     workers: int = 2
 
@@ -77,6 +79,13 @@ class Recipe:
         """From a finished network to other crops or other labels: its own view counts from the first step, its lowest
         layers stay, and faces vary more than it has seen."""
         return cls(stages=[(0.0, SIZE)], rate=2.5e-4, frozen=7, average=0.995, bootstrap_from=0.0, strength=0.7, **given)
+
+    @classmethod
+    def small(cls, **given) -> "Recipe":
+        """From a finished network to a smaller input: it learns what the finished one, as the only member of the ensemble,
+        says of the face as it is cached."""
+        return cls(stages=[(0.0, SMALL_SIZE)], rate=4e-4, average=0.995, strength=0.7, ferplus_share=0.45, units_weight=0.0,
+                   copied=True, **{**given, "taught": 1.0})
 
 
 # How often one epoch shows a face of each class, in the order of LABELS.
@@ -275,7 +284,8 @@ class Trainer:
             index = self._draw(count, i)
             inputs.append(augment(faces.image[index], size, self.rng, self.recipe.strength))
             targets.append(self._targets(faces, index))
-            weights.append(torch.full((count,), self.recipe.expw_weight if faces.name == "expw" else 1.0))
+            noisy = faces.name == "expw" and not self.recipe.copied
+            weights.append(torch.full((count,), self.recipe.expw_weight if noisy else 1.0))
             shifts.append(self._shift(faces).expand(count, -1))
             known = faces.units is not None
             units.append(faces.units[index] if known else torch.full((count, len(UNITS)), torch.nan))
@@ -287,12 +297,14 @@ class Trainer:
     def _shift(self, faces: FaceSet) -> torch.Tensor:
         """FER+ is shown as its pictures come. ExpW was gathered by class: its shares say nothing of people, and that it
         has no contempt says nothing of its faces."""
-        if faces.name != "expw":
+        if faces.name != "expw" or self.recipe.copied:
             return torch.zeros(len(LABELS))
         shares = faces.shares()
         return torch.where(shares.isinf(), shares, shares * self.recipe.balance)
 
     def _targets(self, faces: FaceSet, index: np.ndarray) -> torch.Tensor:
+        if self.recipe.copied:
+            return faces.taught[index]
         target = faces.target[index]
         known = torch.isfinite(faces.shares()).float()
         if faces.name == "expw":

@@ -79,44 +79,28 @@ pub enum DecodeError {
     Png(String),
 }
 
-/// Decodes frames, keeping its working memory from one to the next.
-#[derive(Default)]
-pub struct Decoder {
-    jpeg: jpeg::Scratch,
-}
-
-impl Decoder {
-    /// Decodes a frame into `picture`, which takes on the frame's size. A JPEG may be larger by less than a block of 16
-    /// pixels, since some cameras pad; if the frame's size is zero, it may have any.
-    /// Allocates nothing for the picture if the size is that of the last one.
-    ///
-    /// # Errors
-    /// See [`DecodeError`]; `picture` then holds nothing of use.
-    pub fn decode(&mut self, frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
-        if frame.format == PixelFormat::Mjpeg {
-            return self.jpeg.decode(frame, picture);
-        }
-        let layout = Layout::of(frame)?;
-        let rgb = resize(picture, frame.width, frame.height)?;
-        match frame.format {
-            PixelFormat::Yuyv => packed::yuyv(&layout, &frame.bytes, rgb),
-            PixelFormat::Uyvy => packed::uyvy(&layout, &frame.bytes, rgb),
-            PixelFormat::Grey => packed::grey(&layout, &frame.bytes, rgb),
-            PixelFormat::Rgb3 => packed::rgb(&layout, &frame.bytes, rgb),
-            PixelFormat::Nv12 => planar::nv12(&layout, &frame.bytes, rgb),
-            PixelFormat::Yu12 => planar::yu12(&layout, &frame.bytes, rgb),
-            PixelFormat::Mjpeg => unreachable!("handled above"),
-        }
-        Ok(())
-    }
-}
-
-/// Decodes one frame with working memory of its own; for many frames keep a [`Decoder`].
+/// Decodes a frame into `picture`, which takes on the frame's size. A JPEG may be larger by less than a block of 16
+/// pixels, since some cameras pad; if the frame's size is zero, it may have any.
+/// Allocates nothing for the picture if the size is that of the last one.
 ///
 /// # Errors
-/// See [`DecodeError`].
+/// See [`DecodeError`]; `picture` then holds nothing of use.
 pub fn decode(frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
-    Decoder::default().decode(frame, picture)
+    if frame.format == PixelFormat::Mjpeg {
+        return jpeg::decode(frame, picture);
+    }
+    let layout = Layout::of(frame)?;
+    let rgb = resize(picture, frame.width, frame.height)?;
+    match frame.format {
+        PixelFormat::Yuyv => packed::yuyv(&layout, &frame.bytes, rgb),
+        PixelFormat::Uyvy => packed::uyvy(&layout, &frame.bytes, rgb),
+        PixelFormat::Grey => packed::grey(&layout, &frame.bytes, rgb),
+        PixelFormat::Rgb3 => packed::rgb(&layout, &frame.bytes, rgb),
+        PixelFormat::Nv12 => planar::nv12(&layout, &frame.bytes, rgb),
+        PixelFormat::Yu12 => planar::yu12(&layout, &frame.bytes, rgb),
+        PixelFormat::Mjpeg => unreachable!("handled above"),
+    }
+    Ok(())
 }
 
 /// Bytes of one uncompressed frame as programs write them to a pipe, every row padded to `stride` (0: packed rows).

@@ -7,7 +7,7 @@
 mod outline;
 mod splitter;
 
-pub use outline::{Outline, outline};
+pub use outline::{Outline, exif, outline};
 pub use splitter::{MAX_FRAME, Splitter};
 
 /// How far a walk has got.
@@ -94,7 +94,7 @@ impl Walk {
 
     fn entropy(&mut self, bytes: &[u8], at: usize, seen: &mut impl FnMut(JpegSegment)) -> Step {
         let mut at = at;
-        while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
+        while let Some(found) = bytes.get(at..).and_then(find_ff) {
             at += found;
             match bytes.get(at + 1) {
                 None => return Step::More(at),
@@ -108,6 +108,24 @@ impl Walk {
         }
         Step::More(at.max(bytes.len()))
     }
+}
+
+/// Where the first FF is. Most of a frame is passed over here, 32 bytes at a time.
+fn find_ff(bytes: &[u8]) -> Option<usize> {
+    let (chunks, _) = bytes.as_chunks::<32>();
+    let without = chunks.iter().take_while(|chunk| chunk.iter().fold(0, |most, byte| most.max(*byte)) < 0xff);
+    let mut at = 32 * without.count();
+    let (words, rest) = bytes[at..].as_chunks::<8>();
+    for word in words {
+        // The lowest bit that is set belongs to the first FF; those above it may be set by a borrow.
+        let zero_at_ff = !u64::from_le_bytes(*word);
+        let found = zero_at_ff.wrapping_sub(0x0101_0101_0101_0101) & !zero_at_ff & 0x8080_8080_8080_8080;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    rest.iter().position(|&byte| byte == 0xff).map(|found| at + found)
 }
 
 #[cfg(test)]

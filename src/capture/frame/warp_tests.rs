@@ -49,7 +49,7 @@ fn a_crop_is_what_its_definition_says() {
     {
         let square = Square { center: Point { x: 223.3, y: 117.8 }, side, angle };
         let mut out = vec![0; 64 * 64 * 3];
-        cropper.crop(&picture, &square, 64, 64, &mut out);
+        cropper.crop(&picture, &square, (64, 64), false, &mut out);
         let expected = defined(&picture, &square, 64, 64);
         let differences = out.iter().zip(&expected).map(|(a, b)| (f32::from(*a) - b).abs());
         let mean = differences.clone().sum::<f32>() / out.len() as f32;
@@ -66,7 +66,7 @@ fn shrinking_does_not_alias() {
     let mut out = vec![0; 32 * 32 * 3];
     for angle in [0.0, 0.2, 0.8] {
         let square = Square { center: Point { x: 200.0, y: 200.0 }, side: 220.0, angle };
-        Cropper::default().crop(&stripes, &square, 32, 32, &mut out);
+        Cropper::default().crop(&stripes, &square, (32, 32), false, &mut out);
         assert!(
             out.iter().all(|v| (107..=148).contains(v)),
             "angle {angle}: {:?}..{:?}",
@@ -87,7 +87,7 @@ fn eyes_come_to_lie_level() {
     });
     let mut out = vec![0; 100 * 100 * 3];
     let square = Square { center: Point { x: 200.0, y: 150.0 }, side: 160.0, angle };
-    Cropper::default().crop(&picture, &square, 100, 100, &mut out);
+    Cropper::default().crop(&picture, &square, (100, 100), false, &mut out);
     let middle = |channel: usize| {
         let (mut sum, mut x, mut y) = (0.0, 0.0, 0.0);
         for (index, pixel) in out.chunks_exact(3).enumerate() {
@@ -109,7 +109,7 @@ fn the_edge_is_repeated_outside() {
     for side in [20.0, 60.0, 500.0] {
         let mut out = vec![0; 10 * 10 * 3];
         let square = Square { center: Point { x: 80.0 + side, y: -40.0 }, side, angle: 0.0 };
-        Cropper::default().crop(&picture, &square, 10, 10, &mut out);
+        Cropper::default().crop(&picture, &square, (10, 10), false, &mut out);
         assert!(out.iter().all(|v| *v == 200), "side {side}: {out:?}");
     }
 }
@@ -143,7 +143,44 @@ proptest! {
     fn no_square_is_too_odd(x in -3000f32..3000.0, y in -3000f32..3000.0, side in 0.01f32..5000.0, angle in -7f32..7.0) {
         let picture = RgbImage::from_pixel(37, 23, Rgb([77; 3]));
         let mut out = vec![0; 16 * 16 * 3];
-        Cropper::default().crop(&picture, &Square { center: Point { x, y }, side, angle }, 16, 16, &mut out);
+        Cropper::default().crop(&picture, &Square { center: Point { x, y }, side, angle }, (16, 16), false, &mut out);
         prop_assert!(out.iter().all(|v| *v == 77), "{:?}", out);
+    }
+}
+
+#[test]
+fn a_mirror_shows_each_row_from_its_end() {
+    let picture = astronaut();
+    // Inside and over the edge, with one sample a pixel, with four, and from blocks.
+    for (x, y, side) in
+        [(223.3, 117.8, 80.0), (223.3, 117.8, 180.0), (223.3, 117.8, 230.0), (20.0, 500.0, 90.0)]
+    {
+        let square = Square { center: Point { x, y }, side, angle: 0.2 };
+        let (mut plain, mut mirrored) = (vec![0; 64 * 48 * 3], vec![0; 64 * 48 * 3]);
+        Cropper::default().crop(&picture, &square, (64, 48), false, &mut plain);
+        Cropper::default().crop(&picture, &square, (64, 48), true, &mut mirrored);
+        assert_ne!(plain, mirrored);
+        plain.as_chunks_mut::<3>().0.chunks_exact_mut(64).for_each(<[_]>::reverse);
+        assert_eq!(plain, mirrored, "side {side}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_sample_inside_is_the_same_on_both_ways(
+        width in 2_usize..9, height in 2_usize..9, seed in any::<u32>(), at in any::<[u16; 2]>(),
+    ) {
+        let noise = |i: usize| ((i as u32).wrapping_add(seed).wrapping_mul(2_654_435_761) >> 23).min(255) as u8;
+        let pixels: Vec<u8> = (0..width * height * 3).map(noise).collect();
+        let patch = Patch { pixels: &pixels, width, height, origin: Point::default(), scale: 1.0 };
+        let within = |at: u16, side: usize| i32::from(at) % ((side as i32 - 1) << BITS);
+        let (x, y) = (within(at[0], width), within(at[1], height));
+        let (mut sums, mut packed) = ([5; 3], [5; 3]);
+        add_bilinear(&patch, x, y, &mut sums);
+        if add_inside(&patch, (y as u64) << 32 | x as u64, &mut packed) {
+            prop_assert_eq!(packed, sums.map(|sum| sum + (1 << 15)));
+        } else {
+            prop_assert!((x >> BITS, y >> BITS) == (width as i32 - 2, height as i32 - 2));
+        }
     }
 }

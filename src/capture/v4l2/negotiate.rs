@@ -75,7 +75,7 @@ fn cost(choice: &Choice, requested: &ModeRequest) -> f64 {
 /// a Cortex-A53 at 640×480 (JPEG of quality 85), counted by `scripts/pi-cost`; what a core waits for memory is left out.
 fn instructions_per_pixel(format: PixelFormat) -> (f64, f64) {
     match format {
-        PixelFormat::Mjpeg => (0.04, 49.5),
+        PixelFormat::Mjpeg => (0.04, 25.9),
         PixelFormat::Yuyv | PixelFormat::Uyvy => (0.42, 8.3),
         PixelFormat::Nv12 => (0.32, 7.5),
         PixelFormat::Yu12 => (0.32, 8.2),

@@ -102,6 +102,10 @@ impl ClipReader {
                 self.sequences.remove(track);
             }
         }
+        let readable = faces.iter().filter(|face| self.readable(face)).count();
+        if let Some(model) = &mut self.emotion {
+            model.expect(readable);
+        }
         let mut read = Vec::with_capacity(faces.len());
         let mut analysis = FrameAnalysis { at, faces: Vec::new(), skipped: Skipped::default() };
         for (face, track) in faces.into_iter().zip(tracks) {

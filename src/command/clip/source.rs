@@ -10,7 +10,7 @@ use image::RgbImage;
 use super::ClipFrame;
 use super::ffmpeg::FfmpegClip;
 use super::folder::FolderClip;
-use crate::capture::frame::decode::Decoder;
+use crate::capture::frame::decode::decode;
 use crate::capture::replay::{ReplaySettings, ReplaySource, Speed};
 use crate::capture::{Context, FrameSource as _, Input, SourceError};
 use crate::exit::{Code, Failure, OrExit as _};
@@ -105,7 +105,6 @@ fn ending(path: &Path) -> String {
 /// A Motion JPEG stream.
 pub struct MjpegClip {
     source: ReplaySource,
-    decoder: Decoder,
     fps: f64,
     broken: u64,
 }
@@ -116,7 +115,7 @@ impl MjpegClip {
         // Frames are dated by their numbers, so that the clock stands still.
         let context = Context::new(Arc::new(ManualClock::new(SystemTime::UNIX_EPOCH)));
         let source = ReplaySource::open(input, &settings, context)?;
-        Ok(Self { source, decoder: Decoder::default(), fps, broken: 0 })
+        Ok(Self { source, fps, broken: 0 })
     }
 
     fn next(&mut self) -> anyhow::Result<Option<ClipFrame>> {
@@ -132,7 +131,7 @@ impl MjpegClip {
             let time = frame.at.since_origin();
             let number = (time.as_secs_f64() * self.fps).round() as u64 + 1;
             let mut picture = RgbImage::new(0, 0);
-            match self.decoder.decode(&frame, &mut picture) {
+            match decode(&frame, &mut picture) {
                 Ok(()) => return Ok(Some(ClipFrame { number, time, picture })),
                 Err(error) => {
                     self.broken += 1;

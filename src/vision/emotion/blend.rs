@@ -37,6 +37,11 @@ impl EmotionModel for BlendedEmotion {
         self.first.vocabulary()
     }
 
+    fn expect(&mut self, faces: usize) {
+        self.first.expect(faces);
+        self.second.expect(faces);
+    }
+
     fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Scores> {
         let mut scores = self.first.read(picture, face, flip)?;
         scores.blend(&self.second.read(picture, face, flip)?, self.weight);

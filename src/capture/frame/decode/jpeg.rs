@@ -1,144 +1,140 @@
-//! JPEG, one frame of a Motion JPEG stream at a time.
+//! JPEG, one frame of a Motion JPEG stream at a time: by libjpeg-turbo, as MozJPEG carries it ([decision
+//! 20](../../../../docs/decisions/0020-jpeg-decoder.md)).
 //!
-//! Two habits of webcams need care. Many leave out the Huffman tables, which Motion JPEG fixes to those of Annex K; and a
-//! frame that lost data on the bus often still ends in its EOI marker, which decoders, this one included, take as leave
-//! to fill the rest of the picture with grey. So the frame is copied (a few tens of kilobytes), the missing tables are put
-//! in, and the EOI is replaced by a few zero bytes, after which the decoder, in strict mode, calls running out of data what
-//! it is: an error. That holds for the sequential JPEG of one scan that cameras send; of other kinds, which are found in
-//! files, a cut end is noticed and a lost middle is not.
+//! Two habits of webcams need care. Many leave out the Huffman tables, which Motion JPEG fixes to those of Annex K: the
+//! library puts them in. And a frame that lost data on the bus often still ends in its EOI marker: the library fills the
+//! rest of the picture with grey then, and warns. So a warning about the picture's data is an error here. A warning about
+//! what comes before them is none, because a camera that writes a questionable header writes it into every frame. Bytes
+//! between the last block and EOI are passed over, since some cameras pad there; so what was lost is noticed if too few
+//! data are left for the picture, or if they cannot be read.
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::io;
+use std::ptr;
 
 use image::RgbImage;
 use image::metadata::Orientation;
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
+use mozjpeg::decompress::DecompressBuilder;
+use mozjpeg_sys::{jpeg_common_struct, jpeg_error_mgr, msg_parm_union};
 
 use super::pixels::resize;
 use super::{DecodeError, MAX_PIXELS, MAX_PIXELS_IN_SCANS};
 use crate::capture::frame::Frame;
 use crate::capture::frame::mjpeg::{self, Outline};
 use crate::exit::panics;
-use crate::host::wipe::wipe_all;
-
-/// More than the decoder reads ahead of what it has decoded (8 bytes), so that a whole frame never runs into the end, and
-/// too little to stand for a visible piece of a picture.
-const PADDING: [u8; 8] = [0; 8];
 
 /// JPEG is made of blocks of 8 or 16 pixels a side; some cameras say the size of whole ones.
 const BLOCK: u32 = 16;
 
-/// The decoder's copy of a frame, kept for its memory and wiped after each use.
-#[derive(Default)]
-pub(super) struct Scratch {
-    copy: Vec<u8>,
-}
+/// Each scan passes over the whole picture, though it may say nothing of it in a few bytes. Encoders write about ten.
+const MAX_SCANS: u32 = 100;
 
-impl Scratch {
-    pub(super) fn decode(&mut self, frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
-        let bytes = &frame.bytes;
-        let outline = mjpeg::outline(bytes).map_err(|reason| DecodeError::Jpeg(reason.to_owned()))?;
-        let (width, height) = (outline.width, outline.height);
-        let in_scans = outline.progressive || outline.scans > 1;
-        let most = if in_scans { MAX_PIXELS_IN_SCANS } else { MAX_PIXELS };
-        if u64::from(width) * u64::from(height) > most {
-            return Err(DecodeError::TooLarge { width, height, most });
-        }
-        let agreed = |found: u32, said: u32| said == 0 || (said..said + BLOCK).contains(&found);
-        if !agreed(width, frame.width) || !agreed(height, frame.height) {
-            return Err(DecodeError::OtherSize {
-                width: frame.width,
-                height: frame.height,
-                found_width: width,
-                found_height: height,
-            });
-        }
-        // At once, so that no growth leaves a part of the picture behind in freed memory.
-        self.copy.reserve(outline.end + STANDARD_HUFFMAN_TABLES.len() + PADDING.len());
-        self.prepare(bytes, &outline);
-        let result = self.decode_prepared(width, height, picture);
-        wipe_all(&mut self.copy);
-        result
+pub(super) fn decode(frame: &Frame, picture: &mut RgbImage) -> Result<(), DecodeError> {
+    let outline = mjpeg::outline(&frame.bytes).map_err(|reason| DecodeError::Jpeg(reason.to_owned()))?;
+    let (width, height) = (outline.width, outline.height);
+    let most = if in_scans(&outline) { MAX_PIXELS_IN_SCANS } else { MAX_PIXELS };
+    if u64::from(width) * u64::from(height) > most {
+        return Err(DecodeError::TooLarge { width, height, most });
     }
-
-    fn prepare(&mut self, bytes: &[u8], outline: &Outline) {
-        let (head, scan) = bytes[..outline.end].split_at(outline.scan);
-        self.copy.extend_from_slice(head);
-        if !outline.huffman_tables {
-            self.copy.extend_from_slice(&STANDARD_HUFFMAN_TABLES);
-        }
-        if outline.scans == 1 && !outline.progressive {
-            self.copy.extend_from_slice(&scan[..scan.len() - 2]);
-            self.copy.extend_from_slice(&PADDING);
-        } else {
-            self.copy.extend_from_slice(scan);
-        }
+    if outline.scans > MAX_SCANS {
+        return Err(DecodeError::Jpeg(format!(
+            "{} scans, where {MAX_SCANS} are read at most",
+            outline.scans
+        )));
     }
-
-    fn decode_prepared(&self, width: u32, height: u32, picture: &mut RgbImage) -> Result<(), DecodeError> {
-        // The outline's size is re-checked because a second frame header could contradict the first.
-        let options = DecoderOptions::default()
-            .jpeg_set_out_colorspace(ColorSpace::RGB)
-            .set_max_width(width as usize)
-            .set_max_height(height as usize)
-            .set_strict_mode(true);
-        let rgb = resize(picture, width, height)?;
-        // A decoder that panics over hostile bytes costs one frame, not the daemon.
-        let outcome = panics::contain(|| {
-            let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&self.copy), options);
-            decoder.decode_headers()?;
-            let exact = decoder.dimensions() == Some((width as usize, height as usize));
-            decoder.decode_into(rgb).map(|()| exact)
+    let agreed = |found: u32, said: u32| said == 0 || (said..said + BLOCK).contains(&found);
+    if !agreed(width, frame.width) || !agreed(height, frame.height) {
+        return Err(DecodeError::OtherSize {
+            width: frame.width,
+            height: frame.height,
+            found_width: width,
+            found_height: height,
         });
-        match outcome {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(DecodeError::Jpeg("two frame headers of different size".to_owned())),
-            Ok(Err(error)) => Err(DecodeError::Jpeg(error.to_string())),
-            Err(panic) => Err(DecodeError::Jpeg(format!("the decoder gave up: {panic}"))),
-        }
+    }
+    let rgb = resize(picture, width, height)?;
+    // The library's errors come back as panics, and a Rust panic within it costs one frame as well.
+    let outcome = panics::contain(|| decompress(&frame.bytes[..outline.end], &outline, rgb));
+    STRICT.set(false);
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(DecodeError::Jpeg(error.to_string())),
+        Err(reason) => Err(DecodeError::Jpeg(reason)),
     }
 }
+
+/// Whether the library reads the whole file before the first line comes out of it.
+fn in_scans(outline: &Outline) -> bool {
+    outline.progressive || outline.scans > 1 || !outline.interleaved
+}
+
+/// Fills `rgb`, which is of the outline's size. Errors of the library unwind with their reason.
+fn decompress(bytes: &[u8], outline: &Outline, rgb: &mut [u8]) -> io::Result<()> {
+    STRICT.set(false);
+    // A decompressor for each frame: what it keeps of a picture goes back to the allocator with it.
+    let mut decompressor = DecompressBuilder::new().with_err(errors()).from_mem(bytes)?;
+    // The outline is ours; the library may have read another size from the same bytes.
+    if decompressor.size() != (outline.width as usize, outline.height as usize) {
+        return Err(io::Error::other("two frame headers of different size"));
+    }
+    // Chroma is repeated rather than interpolated.
+    decompressor.do_fancy_upsampling(false);
+    STRICT.set(in_scans(outline));
+    let mut started = decompressor.rgb()?;
+    STRICT.set(true);
+    started.read_scanlines_into(rgb)?;
+    Ok(())
+}
+
+thread_local! {
+    /// Whether the decoder of this thread has come to the data of a picture, where a warning is an error.
+    static STRICT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How the library says what is wrong: errors, and warnings about data, leave it by unwinding.
+fn errors() -> jpeg_error_mgr {
+    jpeg_error_mgr {
+        error_exit: Some(failed),
+        emit_message: Some(warned),
+        output_message: Some(silent),
+        format_message: Some(unformatted),
+        reset_error_mgr: Some(silent),
+        msg_code: 0,
+        msg_parm: msg_parm_union::default(),
+        trace_level: 0,
+        num_warnings: 0,
+        jpeg_message_table: ptr::null(),
+        last_jpeg_message: 0,
+        addon_message_table: ptr::null(),
+        first_addon_message: 0,
+        last_addon_message: 0,
+    }
+}
+
+extern "C-unwind" fn failed(_: &mut jpeg_common_struct) {
+    let reason = if STRICT.get() {
+        "its data cannot be read"
+    } else {
+        "its header cannot be read, or is of a kind of JPEG that is not decoded (arithmetic coding, CMYK, lossless, 12 bits)"
+    };
+    // Not `panic!`: nothing is wrong with the program, so no hook is to hear of it.
+    std::panic::resume_unwind(Box::new(reason.to_owned()));
+}
+
+/// Told of warnings (`level` below 0) and of what a debugger may want to know.
+extern "C-unwind" fn warned(_: &mut jpeg_common_struct, level: c_int) {
+    if level < 0 && STRICT.get() {
+        std::panic::resume_unwind(Box::new("a part of its data is missing or damaged".to_owned()));
+    }
+}
+
+extern "C-unwind" fn silent(_: &mut jpeg_common_struct) {}
+
+extern "C-unwind" fn unformatted(_: &mut jpeg_common_struct, _: &[u8; 80]) {}
 
 /// How the picture of a JPEG file is to be turned to stand upright, as its EXIF data say: phones store photos lying.
 #[must_use]
 pub fn orientation(bytes: &[u8]) -> Orientation {
-    let exif = panics::contain(|| {
-        let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
-        decoder.decode_headers().ok()?;
-        Orientation::from_exif_chunk(decoder.exif()?)
-    });
     // What is wrong with the file is for decoding to say.
-    exif.ok().flatten().unwrap_or(Orientation::NoTransforms)
+    mjpeg::exif(bytes).and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        wipe_all(&mut self.copy);
-    }
-}
-
-/// The typical Huffman tables of ITU-T T.81, Annex K.3, as one DHT segment: luma DC and AC, chroma DC and AC.
-#[rustfmt::skip]
-const STANDARD_HUFFMAN_TABLES: [u8; 420] = [
-    0xff, 0xc4, 0x01, 0xa2, 0x00, 0x00, 0x01, 0x05, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x10, 0x00, 0x02, 0x01, 0x03, 0x03, 0x02,
-    0x04, 0x03, 0x05, 0x05, 0x04, 0x04, 0x00, 0x00, 0x01, 0x7d, 0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31,
-    0x41, 0x06, 0x13, 0x51, 0x61, 0x07, 0x22, 0x71, 0x14, 0x32, 0x81, 0x91, 0xa1, 0x08, 0x23, 0x42, 0xb1, 0xc1, 0x15, 0x52,
-    0xd1, 0xf0, 0x24, 0x33, 0x62, 0x72, 0x82, 0x09, 0x0a, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2a,
-    0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4a, 0x53, 0x54, 0x55, 0x56, 0x57,
-    0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x83,
-    0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5,
-    0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7,
-    0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8,
-    0xe9, 0xea, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0x01, 0x00, 0x03, 0x01, 0x01, 0x01, 0x01, 0x01,
-    0x01, 0x01, 0x01, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a,
-    0x0b, 0x11, 0x00, 0x02, 0x01, 0x02, 0x04, 0x04, 0x03, 0x04, 0x07, 0x05, 0x04, 0x04, 0x00, 0x01, 0x02, 0x77, 0x00, 0x01,
-    0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71, 0x13, 0x22, 0x32, 0x81, 0x08, 0x14,
-    0x42, 0x91, 0xa1, 0xb1, 0xc1, 0x09, 0x23, 0x33, 0x52, 0xf0, 0x15, 0x62, 0x72, 0xd1, 0x0a, 0x16, 0x24, 0x34, 0xe1, 0x25,
-    0xf1, 0x17, 0x18, 0x19, 0x1a, 0x26, 0x27, 0x28, 0x29, 0x2a, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46,
-    0x47, 0x48, 0x49, 0x4a, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a,
-    0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x92, 0x93, 0x94,
-    0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6,
-    0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8,
-    0xd9, 0xda, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa,
-];

@@ -13,10 +13,8 @@ pub struct Outline {
     pub progressive: bool,
     /// Number of scans; 1 in what cameras send.
     pub scans: u32,
-    /// Whether the frame brings its own Huffman tables.
-    pub huffman_tables: bool,
-    /// Offset of the first scan's SOS marker.
-    pub scan: usize,
+    /// Whether the first scan has something of every component, of luma and chroma, as in what cameras send.
+    pub interleaved: bool,
     /// Offset behind the EOI marker; what follows is padding.
     pub end: usize,
 }
@@ -31,15 +29,15 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
         return Err("no start of image");
     }
     let mut outline = Outline::default();
-    let mut scan = None;
+    let mut components = None;
     let mut walk = Walk::new();
     let mut at = 2;
     let end = loop {
         let mut problem = None;
         let step = walk.step(bytes, at, &mut |segment| match segment.marker {
-            0xc4 => outline.huffman_tables |= scan.is_none(),
             0xc0..=0xcf if segment.marker != 0xc8 && segment.marker != 0xcc && outline.width == 0 => {
                 outline.progressive = segment.marker & 3 == 2;
+                components = bytes.get(segment.at + 9);
                 match bytes.get(segment.at + 5..segment.at + 9).and_then(<[u8]>::first_chunk) {
                     Some(&[h1, h0, w1, w0]) => {
                         outline.width = u32::from(u16::from_be_bytes([w1, w0]));
@@ -50,7 +48,9 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
             }
             0xda => {
                 outline.scans += 1;
-                scan.get_or_insert(segment.at);
+                if outline.scans == 1 {
+                    outline.interleaved = components.is_some() && bytes.get(segment.at + 4) == components;
+                }
             }
             _ => {}
         });
@@ -70,5 +70,32 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
     if outline.width == 0 || outline.height == 0 {
         return Err("no picture size");
     }
-    Ok(Outline { scan: scan.ok_or("no scan")?, end, ..outline })
+    if outline.scans == 0 {
+        return Err("no scan");
+    }
+    Ok(Outline { end, ..outline })
+}
+
+/// The EXIF data of a JPEG file, a TIFF structure, if it has any before its first scan.
+#[must_use]
+pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"Exif\0\0";
+    let mut walk = Walk::new();
+    let mut at = 2;
+    loop {
+        let mut found = None;
+        let mut scan = false;
+        let step = walk.step(bytes, at, &mut |segment| match segment.marker {
+            0xe1 => found = bytes.get(segment.at + 4..segment.at + 4 + segment.length),
+            0xda => scan = true,
+            _ => {}
+        });
+        if let Some(data) = found.and_then(|content| content.strip_prefix(NAME)) {
+            return Some(data);
+        }
+        match step {
+            Step::More(next) if next > at && !scan => at = next,
+            _ => return None,
+        }
+    }
 }
