@@ -46,7 +46,7 @@ fn a_small_face_of_a_crowd_is_read_by_the_small_network_and_any_other_by_the_lar
         let (picture, face) = photo(size);
         let by = [&mut large, &mut small].map(|model| model.read(&picture, &face, Flip::Plain).unwrap());
         assert_ne!(by[0], by[1], "two networks of different inputs cannot agree to the bit");
-        let side = square(&crop, &face).side;
+        let side = square(&crop, &face, Flip::Plain).side;
         for faces in [0, 1, 3, 4, 30] {
             model.expect(faces);
             let read = model.read(&picture, &face, Flip::Plain).unwrap();

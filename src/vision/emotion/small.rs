@@ -30,7 +30,7 @@ impl SizedEmotion {
     fn of(&mut self, face: &Face) -> &mut TfliteEmotion {
         let (crop, input) = (&self.small.crop, &self.small.manifest().input);
         // An input that is larger than the crop has pixels of the picture shows nothing more of it.
-        let holds_all = square(crop, face).side <= input.width.min(input.height) as f32;
+        let holds_all = square(crop, face, Flip::Plain).side <= input.width.min(input.height) as f32;
         if self.crowd && holds_all { &mut self.small } else { &mut self.large }
     }
 }
