@@ -52,14 +52,22 @@ fn apart(a: &Scores, b: &Scores) -> f32 {
 }
 
 #[test]
-fn a_mirrored_look_is_a_look_at_the_mirror_image_and_both_ways_is_their_mean() {
+fn a_mirrored_look_is_a_closer_one_at_the_mirror_image_and_both_ways_is_their_mean() {
     let picture = lit_from_one_side();
     let face = found(&astronaut())[0];
     let mut model = TfliteEmotion::load(&models().join("emotiond-mtl.toml")).unwrap();
     let plain = model.read(&picture, &face, Flip::Plain).unwrap();
     let turned = model.read(&picture, &face, Flip::Mirrored).unwrap();
     let image = imageops::flip_horizontal(&picture);
-    let of_image = model.read(&image, &mirrored(&face, picture.width()), Flip::Plain).unwrap();
+    // The same network with the scale of mirrored looks for all.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(models().join("emotiond-mtl.tflite"), folder.path().join("emotiond-mtl.tflite")).unwrap();
+    let manifest = std::fs::read_to_string(models().join("emotiond-mtl.toml")).unwrap();
+    let closer = manifest.replace("scale = 2.6\nmirrored_scale = 2.45\n", "scale = 2.45\n");
+    assert_ne!(closer, manifest);
+    std::fs::write(folder.path().join("closer.toml"), closer).unwrap();
+    let mut closer = TfliteEmotion::load(&folder.path().join("closer.toml")).unwrap();
+    let of_image = closer.read(&image, &mirrored(&face, picture.width()), Flip::Plain).unwrap();
     // Where samples lie is rounded, so a few pixels differ by one.
     assert!(apart(&turned, &of_image) < 0.02, "{turned:?}\n{of_image:?}");
     assert!(apart(&turned, &plain) > 0.05, "the picture asks nothing: {turned:?}\n{plain:?}");

@@ -2,7 +2,7 @@
 #![no_main]
 
 
-use emotiond::vision::emotion::square;
+use emotiond::vision::emotion::{Flip, square};
 use emotiond::vision::detect::nms::merge;
 use emotiond::vision::detect::yunet;
 use emotiond::capture::frame::warp::{Cropper, Letterbox};
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     let mut letterbox = Letterbox::new(SIDE, SIDE);
     letterbox.fit(&picture);
     let crops = [(Align::Landmarks, 2.6), (Align::Eyes, 1.15)]
-        .map(|(align, scale)| Crop { scale, offset: [0.0, -0.06], align });
+        .map(|(align, scale)| Crop { scale, mirrored_scale: None, offset: [0.0, -0.06], align });
     let mut cropper = Cropper::default();
     let mut out = vec![0; 24 * 24 * 3];
     for face in &faces {
@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(bounds.width > 0.0 && bounds.height > 0.0, "{face:?}");
         let (_facing, _turned) = (face.facing(), face.turned());
         for crop in &crops {
-            cropper.crop(&picture, &square(crop, face), (24, 24), false, &mut out);
+            cropper.crop(&picture, &square(crop, face, Flip::Plain), (24, 24), false, &mut out);
         }
     }
 

@@ -255,7 +255,7 @@ def test_both_ways_is_the_mean_of_a_face_and_its_mirror_image():
     class Left:
         """A model that reads the first column alone."""
 
-        def crop(self, image, face, scale):
+        def crop(self, image, face, scale, mirrored):
             return image
 
         def raw(self, crop):

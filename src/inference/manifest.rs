@@ -106,6 +106,8 @@ pub struct Crop {
     pub align: Align,
     /// Side of the square.
     pub scale: f32,
+    /// The same for the face's mirror image, if it is another: two looks that differ more err less alike.
+    pub mirrored_scale: Option<f32>,
     /// Shift of the square's centre from the box's or the frame's, along the turned axes.
     #[serde(default)]
     pub offset: [f32; 2],

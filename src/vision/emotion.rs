@@ -141,7 +141,7 @@ impl EmotionModel for TfliteEmotion {
 
     fn read(&mut self, picture: &RgbImage, face: &Face, flip: Flip) -> anyhow::Result<Scores> {
         let input = &self.network.manifest().input;
-        let square = square(&self.crop, face);
+        let square = square(&self.crop, face, flip);
         let mirrored = flip == Flip::Mirrored;
         self.cropper.crop(picture, &square, (input.width, input.height), mirrored, &mut self.pixels);
         let run = self.network.run(&self.pixels);
@@ -181,7 +181,11 @@ impl EmotionModel for TfliteEmotion {
 
 /// The square of a picture that a model is to see of a face.
 #[must_use]
-pub fn square(crop: &Crop, face: &Face) -> Square {
+pub fn square(crop: &Crop, face: &Face, flip: Flip) -> Square {
+    let scale = match (flip, crop.mirrored_scale) {
+        (Flip::Mirrored, Some(scale)) => scale,
+        _ => crop.scale,
+    };
     let boxed = |angle| FaceFrame {
         center: face.bounds.center(),
         unit: face.bounds.width.max(face.bounds.height),
@@ -196,7 +200,7 @@ pub fn square(crop: &Crop, face: &Face) -> Square {
     let [x, y] = crop.offset.map(|offset| offset * unit);
     Square {
         center: Point { x: center.x + cos * x - sin * y, y: center.y + sin * x + cos * y },
-        side: crop.scale * unit,
+        side: scale * unit,
         angle,
     }
 }

@@ -44,11 +44,11 @@ fn a_crop_is_what_training_cuts_to_the_pixel() {
             score: 1.0,
             keypoints: [right, left, Point::default(), mouth, Point::default(), Point::default()],
         };
-        let crop = Crop { align: case.align, scale: case.scale, offset: case.offset };
+        let crop = Crop { align: case.align, scale: case.scale, mirrored_scale: None, offset: case.offset };
         let mut pixels = vec![0; (case.size * case.size * 3) as usize];
         Cropper::default().crop(
             &picture(case.picture),
-            &square(&crop, &face),
+            &square(&crop, &face, Flip::Plain),
             (case.size, case.size),
             false,
             &mut pixels,

@@ -130,8 +130,8 @@ fn needles(jpegs: &[Vec<u8>]) -> Needles {
         assert_eq!(faces.len(), 1, "the face of picture {number}");
         let (width, height) = (emotion.input.width, emotion.input.height);
         let mut pixels = vec![0; (width * height * 3) as usize];
-        for (label, mirrored) in [("crop", false), ("mirrored crop", true)] {
-            let square = square(crop, &faces[0]);
+        for (label, flip) in [("crop", Flip::Plain), ("mirrored crop", Flip::Mirrored)] {
+            let (square, mirrored) = (square(crop, &faces[0], flip), flip == Flip::Mirrored);
             Cropper::default().crop(&picture, &square, (width, height), mirrored, &mut pixels);
             tensor(&mut needles, &format!("{label} {number}"), &pixels, &emotion);
         }

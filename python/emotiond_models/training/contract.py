@@ -8,6 +8,7 @@ UNITS = ("AU1", "AU2", "AU4", "AU5", "AU7", "AU12", "AU17", "AU20", "AU25", "AU2
 
 # The crop, in units of the face's frame by its landmarks (`crop.frame`).
 CROP_SCALE = 2.6
+CROP_MIRRORED_SCALE = 2.45
 CROP_OFFSET = (0.0, -0.093)
 
 # x = (pixel - mean) / std, RGB

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import manifest
-from .contract import CROP_OFFSET, CROP_SCALE, LABELS, PIXEL_MEAN, PIXEL_STD, UNITS
+from .contract import CROP_MIRRORED_SCALE, CROP_OFFSET, CROP_SCALE, LABELS, PIXEL_MEAN, PIXEL_STD, UNITS
 
 # Pleasure and arousal of the emotion terms in Russell and Mehrabian, "Evidence for a three-factor
 # theory of emotions", Journal of Research in Personality 11 (1977). Contempt has no term of its own
@@ -46,7 +46,7 @@ def write(model: Path, version: str, size: int, outputs: dict[str, int], tempera
         {"name": model.stem, "version": version, "licence": "MIT OR Apache-2.0", "source": SOURCE,
          "training_data": TRAINING_DATA},
         {"width": size, "height": size, "color": "rgb", "mean": [PIXEL_MEAN], "std": [PIXEL_STD]},
-        {"align": "landmarks", "scale": CROP_SCALE, "offset": CROP_OFFSET},
+        {"align": "landmarks", "scale": CROP_SCALE, "mirrored_scale": CROP_MIRRORED_SCALE, "offset": CROP_OFFSET},
         heads,
         COMMENT,
     )

@@ -14,7 +14,7 @@ def outputs(
     model: Model, faces: Faces, scale: float | None = None, mirrored: bool = False,
 ) -> tuple[np.ndarray, list[list[np.ndarray]]]:
     """Expression probabilities `[n, 8]` and the raw tensors of each face, or of its mirror image."""
-    crops = (model.crop(image, face, scale) for image, face in zip(faces.images, faces.located, strict=True))
+    crops = (model.crop(image, face, scale, mirrored) for image, face in zip(faces.images, faces.located, strict=True))
     raw = [model.raw(crop[:, ::-1] if mirrored else crop) for crop in crops]
     return np.stack([model.expression(values) for values in raw]), raw
 

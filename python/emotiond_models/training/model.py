@@ -38,10 +38,10 @@ class Model:
     def size(self) -> int:
         return self.manifest["input"]["width"]
 
-    def crop(self, image: np.ndarray, face: np.ndarray, scale: float | None = None) -> np.ndarray:
-        """The crop of a face in numbers (`data.FACE`), uint8 RGB."""
+    def crop(self, image: np.ndarray, face: np.ndarray, scale: float | None = None, mirrored: bool = False) -> np.ndarray:
+        """The crop of a face in numbers (`data.FACE`), uint8 RGB: of its mirror image as well, which the caller turns."""
         rule = self.manifest["crop"]
-        scale, box = scale or rule["scale"], face[:4]
+        scale, box = scale or mirrored and rule.get("mirrored_scale") or rule["scale"], face[:4]
         if rule["align"] == "landmarks":
             square = landmark_square(box, face[4:10].reshape(3, 2), scale, rule["offset"])
         else:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from ..runtime import PythonRunner, sigmoid
-from .augment import centre
-from .contract import LABELS
+from .augment import centre, place, to_input
+from .contract import CROP_MIRRORED_SCALE, CROP_SCALE, LABELS
 from .data import TRAINED_ON
 from .metrics import auc
 from .network import EmotionNet, folded
@@ -50,8 +50,10 @@ def agreement_of_file(file: Path, work: Path, size: int) -> dict[str, dict]:
     runner, one, both = PythonRunner(file), [], []
     output = [shape[-1] for shape in runner.shapes].index(len(UNITS))
     for some in images:
-        for face in centre(some, size).permute(0, 2, 3, 1).numpy():
-            looks = [sigmoid(runner(x[None])[output][0]) for x in (face, face[:, ::-1].copy())]
+        closer = torch.full((len(some),), CROP_MIRRORED_SCALE / CROP_SCALE)
+        mirrored = place(to_input(some), size, scale=closer, flip=-torch.ones(len(some))).expand(-1, 3, -1, -1)
+        for pair in zip(*(x.permute(0, 2, 3, 1).numpy() for x in (centre(some, size), mirrored)), strict=True):
+            looks = [sigmoid(runner(x[None])[output][0]) for x in pair]
             one.append(looks[0])
             both.append(np.mean(looks, 0))
     scale = scale_of(work)

@@ -238,8 +238,8 @@ impl NetworkInput {
 
 impl Crop {
     fn check(&self) -> Result<(), String> {
-        if !(0.1..=10.0).contains(&self.scale) {
-            return Err(format!("[crop] scale = {} is not in 0.1..=10", self.scale));
+        if ![self.scale, self.mirrored_scale.unwrap_or(1.0)].iter().all(|s| (0.1..=10.0).contains(s)) {
+            return Err(format!("[crop] scale = {} or mirrored_scale is not in 0.1..=10", self.scale));
         }
         if self.offset.iter().any(|o| !(-5.0..=5.0).contains(o)) {
             return Err(format!("[crop] offset = {:?} is not in -5..=5", self.offset));

@@ -79,6 +79,7 @@ fn every_contradiction_is_refused_and_named() {
         ("color = \"gray\"", "color = \"grey\"", "unknown variant"),
         ("licence = \"MIT\"", "licence = \"MIT\"\nlicense = 1", "unknown field `license`"),
         ("scale = 1.2", "scale = nan", "[crop] scale"),
+        ("scale = 1.2", "scale = 1.2\nmirrored_scale = 11.0", "mirrored_scale is not in"),
         ("\"happiness\", \"anger\"]", "\"happy\", \"anger\"]", "unknown expression \"happy\""),
         ("\"happiness\", \"anger\"]", "\"anger\", \"anger\"]", "label twice"),
         ("\"happiness\", \"anger\"]", "\"happiness\"]", "expected exactly the labels"),

@@ -30,7 +30,7 @@ impl SizedEmotion {
     fn of(&mut self, face: &Face) -> &mut TfliteEmotion {
         let (crop, input) = (&self.small.crop, &self.small.manifest().input);
         // An input that is larger than the crop has pixels of the picture shows nothing more of it.
-        let holds_all = square(crop, face).side <= input.width.min(input.height) as f32;
+        let holds_all = square(crop, face, Flip::Plain).side <= input.width.min(input.height) as f32;
         if self.crowd && holds_all { &mut self.small } else { &mut self.large }
     }
 }
@@ -60,8 +60,11 @@ impl EmotionModel for SizedEmotion {
 /// Beside it there may be one for the small faces of a crowd, whose manifest has `-small` at the end of its name. A model with an embedding
 /// does without: embeddings of two networks cannot be compared.
 ///
+/// One of another version, or with other heads, is left alone: whoever puts his own network in the place of the large one
+/// has not taught the small one.
+///
 /// # Errors
-/// If a file does not fit its manifest, or the two do not say the same things.
+/// If a file does not fit its manifest.
 pub fn open(folder: &Path, name: &str) -> Result<(Box<dyn EmotionModel>, Vec<Manifest>), ModelError> {
     let large = TfliteEmotion::load(&manifest::locate(folder, name))?;
     let mut manifests = vec![large.manifest().clone()];
@@ -70,13 +73,16 @@ pub fn open(folder: &Path, name: &str) -> Result<(Box<dyn EmotionModel>, Vec<Man
         return Ok((Box::new(large), manifests));
     }
     let small = TfliteEmotion::load(&path)?;
-    if small.vocabulary() != large.vocabulary() {
-        let reason = format!(
-            "its heads and labels are not those of {}, beside which it is to read small faces; give both the same, or take \
-             this file away",
-            large.manifest().name
+    let (of, by) = (large.manifest(), small.manifest());
+    if by.version != of.version || small.vocabulary() != large.vocabulary() {
+        log::warn!(
+            "{} {} is not used: version, heads and labels have to be those of {} {} beside it",
+            by.name,
+            by.version,
+            of.name,
+            of.version
         );
-        return Err(ModelError::Manifest { path, reason });
+        return Ok((Box::new(large), manifests));
     }
     manifests.push(small.manifest().clone());
     Ok((Box::new(SizedEmotion { large, small, crowd: false }), manifests))
