@@ -37,6 +37,17 @@ fn the_outline_of_a_frame() {
     assert!(outline(&[0xff, 0xd8, 0xff, 0xd9]).is_err(), "no picture");
 }
 
+/// FFmpeg writes the Huffman tables first, which have a marker in the middle of those of frame headers.
+#[test]
+fn tables_before_the_frame_header_are_no_frame_header() {
+    let mut bytes = tricky(1);
+    for marker in [0xc4, 0xc8, 0xcc] {
+        bytes.splice(2..2, [0xff, marker, 0, 11, 0, 0, 1, 0, 1, 0, 1, 0, 0]);
+    }
+    let found = outline(&bytes).unwrap();
+    assert_eq!((found.width, found.height, found.progressive, found.interleaved), (64, 48, false, true));
+}
+
 #[test]
 fn a_cut_frame_does_not_take_the_next_with_it() {
     let whole = tricky(2);

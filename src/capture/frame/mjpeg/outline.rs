@@ -35,7 +35,7 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, &'static str> {
     let end = loop {
         let mut problem = None;
         let step = walk.step(bytes, at, &mut |segment| match segment.marker {
-            0xc0..=0xcf if segment.marker != 0xc8 && segment.marker != 0xcc && outline.width == 0 => {
+            0xc0..=0xcf if !matches!(segment.marker, 0xc4 | 0xc8 | 0xcc) && outline.width == 0 => {
                 outline.progressive = segment.marker & 3 == 2;
                 components = bytes.get(segment.at + 9);
                 match bytes.get(segment.at + 5..segment.at + 9).and_then(<[u8]>::first_chunk) {
