@@ -29,7 +29,7 @@ struct SizedEmotion {
 impl SizedEmotion {
     fn of(&mut self, face: &Face) -> &mut TfliteEmotion {
         let (crop, input) = (&self.small.crop, &self.small.manifest().input);
-        // An input that is larger than the crop has pixels of the picture shows nothing more of it.
+        // A larger input would show no more of the picture than the crop's own pixels do.
         let holds_all = square(crop, face, Flip::Plain).side <= input.width.min(input.height) as f32;
         if self.crowd && holds_all { &mut self.small } else { &mut self.large }
     }
@@ -57,8 +57,8 @@ impl EmotionModel for SizedEmotion {
 /// Opens the emotion model that a manifest describes, by the manifest's name in `folder` or by its path, and the manifests
 /// of its networks.
 ///
-/// Beside it there may be one for the small faces of a crowd, whose manifest has `-small` at the end of its name. A model with an embedding
-/// does without: embeddings of two networks cannot be compared.
+/// Beside it there may be one for the small faces of a crowd, whose manifest has `-small` at the end of its name. A model
+/// with an embedding does without: embeddings of two networks cannot be compared.
 ///
 /// One of another version, or with other heads, is left alone: whoever puts his own network in the place of the large one
 /// has not taught the small one.
